@@ -1,0 +1,93 @@
+"""The two contracts that an engine may fulfil."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Protocol
+
+from codeserve.engines.text.tokenizer import Tokenizer
+from codeserve.engines.types import EngineInfo, EngineLoad, GenerationRequest, TokenDelta
+
+Progress = Callable[[str, float], None]
+"""Called with a phase (such as ``"weights"``) and a fraction from 0 to 1; from any thread."""
+
+
+class Engine(Protocol):
+    """Continues prompts of token ids, many at a time.
+
+    Nothing blocks the event loop. Every started generation ends with exactly one delta that has a
+    finish reason, or with one exception.
+    """
+
+    @property
+    def info(self) -> EngineInfo:
+        """What was loaded; valid after ``start``."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text to ids and back for the loaded weights; valid after ``start``."""
+
+    @property
+    def load(self) -> EngineLoad:
+        """How busy the engine is; cheap, from any thread."""
+
+    async def start(self, progress: Progress) -> None:
+        """Load the weights. Raises ModelLoadError."""
+
+    async def stop(self) -> None:
+        """Abort what runs and free everything."""
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[TokenDelta, None]:
+        """Queue ``request`` and return its deltas, to be read as they come.
+
+        Closing the generator at any time frees its slot within one engine step. Raises QueueFull
+        or InvalidRequest here, and EngineFailure from the generator.
+        """
+
+
+class Chunk(Protocol):
+    """Consecutive tokens of one sequence that one step computes."""
+
+    @property
+    def slot(self) -> int:
+        """The sequence's place in the KV cache, from 0."""
+
+    @property
+    def start(self) -> int:
+        """Position of the first token in its sequence."""
+
+    @property
+    def token_ids(self) -> Sequence[int]:
+        """The tokens to compute."""
+
+    @property
+    def samples(self) -> bool:
+        """Whether a token is sampled after the last of ``token_ids``."""
+
+
+class StepBackend(Protocol):
+    """A model that computes one batch at a time; the engine loop gives it a scheduler.
+
+    All methods run on the engine's one thread, except ``tokenizer``, which any thread may use.
+    """
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text to ids and back; valid after ``load``."""
+
+    @property
+    def batch_tokens(self) -> int:
+        """The most tokens that one step can compute; valid after ``load``."""
+
+    def load(self, progress: Progress) -> EngineInfo:
+        """Load the weights. Raises ModelLoadError."""
+
+    def open(self, slot: int, request: GenerationRequest) -> None:
+        """Prepare an empty ``slot`` to compute and sample ``request``."""
+
+    def step(self, chunks: Sequence[Chunk]) -> list[int]:
+        """Compute ``chunks`` in one batch; return one sampled id per chunk that samples, in order."""
+
+    def close(self, slot: int) -> None:
+        """Forget the sequence in ``slot``."""
+
+    def unload(self) -> None:
+        """Free the weights and the KV cache."""

@@ -1,0 +1,147 @@
+"""What crosses every seam of the engines: plain, immutable values."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from codeserve.model_specs.segments import PromptSegments
+from codeserve.model_specs.spec import Variant
+
+
+class FinishReason(StrEnum):
+    """Why a generation ended, in OpenAI's words."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
+    """How the next token is chosen.
+
+    Order: ``logit_bias``, penalties, ``temperature``, ``top_k``, ``top_p``, ``min_p``, then a
+    draw with ``seed``. Presence and frequency penalties count generated tokens only;
+    ``repetition_penalty`` counts prompt and output.
+    """
+
+    temperature: float = 1.0
+    """0 is greedy."""
+    top_k: int = 0
+    """0 or -1 is off."""
+    top_p: float = 1.0
+    min_p: float = 0.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: Mapping[int, float] = {}
+    """Token id to a number added to its logit."""
+    seed: int | None = None
+    """None draws a fresh seed."""
+
+
+class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One prompt to continue, as token ids."""
+
+    id: str
+    prompt_ids: tuple[int, ...]
+    max_tokens: int
+    """At least 1; ``len(prompt_ids) + max_tokens`` fits the context."""
+    stop_ids: frozenset[int]
+    """Ids that end the generation; the id itself is the last one of the stream."""
+    sampling: SamplingParams = SamplingParams()
+
+
+class TokenDelta(msgspec.Struct, frozen=True):
+    """The tokens of one engine step for one request."""
+
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason | None = None
+    """Set on the last delta only."""
+    cached_tokens: int = 0
+    """Prompt tokens that were not computed because they were cached; set on the first delta."""
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What a generation cost, in tokens."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class EngineLoad(msgspec.Struct, frozen=True):
+    """A moment of an engine at work."""
+
+    running: int
+    waiting: int
+    steps: int
+    """Steps completed since start; a watchdog compares two readings."""
+
+
+class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What to load and how: everything that a worker needs to know of a model."""
+
+    engine: str
+    path: str
+    """A GGUF file or a Hugging Face folder on this machine."""
+    variants: tuple[Variant, ...] = ()
+    """Variants that the weights may be, told apart by their vocabulary."""
+    variant_required: bool = False
+    """True: weights that match none of ``variants`` are an error. False: such weights speak for
+    themselves, by their own chat template and special tokens."""
+    context_length: int | None = None
+    """Tokens per request; None takes the engine's default."""
+    max_concurrency: int = 4
+    """Requests decoded together."""
+    max_waiting: int = 256
+    """Requests that may wait; one more is refused."""
+    options: Mapping[str, Any] = {}
+    """The engine's own settings under its own names."""
+
+
+class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What was loaded, in effective numbers."""
+
+    engine: str
+    engine_version: str
+    device: str
+    """Such as ``cpu`` or ``cuda:0 (24 of 24 layers)``."""
+    variant: Variant
+    """How to speak to these weights: the catalogue's variant, or one read from the weights."""
+    context_length: int
+    max_concurrency: int
+    trained_context_length: int
+    vocab_size: int
+    parameters: int
+    weights_bytes: int
+    repairs: tuple[str, ...] = ()
+    """What was wrong in the weights' metadata and overridden, one sentence each."""
+    settings: Mapping[str, Any] = {}
+    """The engine's effective own settings."""
+
+
+class TextRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One prompt to continue, as the API process sends it to a worker."""
+
+    id: str
+    prompt: PromptSegments
+    max_tokens: int | None = None
+    """None, or more than fits: up to the end of the context."""
+    sampling: SamplingParams = SamplingParams()
+    stop: tuple[str, ...] = ()
+    """Texts that end the generation and are not shown."""
+
+
+class TextDelta(msgspec.Struct, frozen=True, kw_only=True):
+    """What a generation has added since the last delta."""
+
+    text: str = ""
+    """May be empty while characters or possible stop strings are held back."""
+    token_ids: tuple[int, ...] = ()
+    finish_reason: FinishReason | None = None
+    """Set on the last delta only."""
+    stop_reason: str | int | None = None
+    """The stop string or stop id that ended the generation, with the last delta."""
+    usage: Usage | None = None
+    """Set on the last delta only."""
