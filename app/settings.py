@@ -1,0 +1,236 @@
+"""What an operator can set, from the config file, the environment and the command line."""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+SIZE = re.compile(r"\d+(?:[._]\d+)?")
+
+
+class SettingsError(ValueError):
+    """The configuration is invalid; the message says where, why and what is allowed."""
+
+
+def _size(value: object) -> object:
+    """Accept ``6_7``, ``6.7`` and plain numbers for a size in billions."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return value
+    return str(value).replace(".", "_")
+
+
+class ModelSettings(BaseModel):
+    """One model to serve: a catalogue entry (``model_name``) or local weights (``path``)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=())
+
+    id: Annotated[str, Field(min_length=1)] = ""
+    """The name clients ask for; when omitted ``model_name``, or the name of ``path``."""
+    model_name: str | None = None
+    """A family of the catalogue."""
+    size_in_billions: Annotated[str | None, BeforeValidator(_size)] = None
+    model_format: str | None = None
+    quantization: str | None = None
+    engine: str | None = None
+    """None: the first engine that the catalogue lists for the weights, and llama.cpp for a GGUF
+    file of your own."""
+    max_concurrency: PositiveInt = 4
+    """Requests decoded together."""
+    context_length: PositiveInt | None = None
+    """Tokens per request, prompt and output together; None: the engine's default."""
+    path: Annotated[Path | None, Field(strict=False)] = None
+    """A GGUF file or a Hugging Face folder."""
+    family: str | None = None
+    """Family whose prompt format the weights of ``path`` use; None: read from the weights."""
+    options: dict[str, Any] = {}
+    """The engine's own settings under its own names."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_by_weights(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "id" in data:
+            return data
+        if data.get("model_name"):
+            return {**data, "id": data["model_name"]}
+        if data.get("path"):
+            return {**data, "id": Path(str(data["path"])).name.removesuffix(".gguf")}
+        return data
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.model_name is None) == (self.path is None):
+            raise PydanticCustomError(
+                "model_origin", "set either model_name (a catalogue entry) or path (local weights)"
+            )
+        if self.path is None and self.family is not None:
+            raise PydanticCustomError("model_origin", "family goes with path; drop one of them")
+        chosen = (self.size_in_billions, self.model_format, self.quantization)
+        if self.path is not None and any(chosen):
+            raise PydanticCustomError(
+                "model_origin",
+                "size_in_billions, model_format and quantization choose from the catalogue; "
+                "they do not go with path",
+            )
+        return self
+
+    @classmethod
+    def from_reference(cls, reference: str) -> Self:
+        """The model that ``NAME[:SIZE][:QUANTIZATION]`` or a path to weights means.
+
+        A reference that ends in ``.gguf`` or contains a path separator is a path. The id of a
+        catalogue entry is the reference as written. Raises SettingsError.
+        """
+        if reference.endswith(".gguf") or "/" in reference:
+            return cls(path=Path(reference).expanduser())
+        name, *parts = reference.split(":")
+        size = parts.pop(0) if parts and SIZE.fullmatch(parts[0]) else None
+        quantization = parts.pop(0) if parts else None
+        if parts or not name or quantization == "":
+            raise SettingsError(
+                f"{reference!r} is no model reference; write NAME[:SIZE][:QUANTIZATION], such as "
+                "deepseek-coder-instruct:1_3:Q4_K_M, or the path of a .gguf file or a folder"
+            )
+        return cls(id=reference, model_name=name, size_in_billions=size, quantization=quantization)
+
+
+EMBEDDED_MODEL = ModelSettings(id="smollm2-135m-instruct", model_name="smollm2-instruct")
+"""Served when nothing is configured; its weights come with the installation."""
+
+
+class ServerSettings(BaseSettings):
+    """The server's own settings; ``CODESERVE_PORT`` and its like win over the config file."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="CODESERVE_")
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """0 takes any free port."""
+    stall_timeout: PositiveFloat = 300.0
+    """Seconds without progress after which a worker that has work is replaced."""
+    heartbeat_timeout: PositiveFloat = 30.0
+    """Seconds of silence after which a worker is replaced."""
+    keepalive_seconds: PositiveFloat = 15.0
+    """Seconds between the comments that keep a stream's connection open."""
+    drain_timeout: NonNegativeFloat = 60.0
+    """Seconds that running requests get to finish when the server is told to stop."""
+    max_body_bytes: NonNegativeInt = 32 * 1024 * 1024
+    families: Path | None = None
+    """A folder with model families of your own, as TOML files."""
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment first, then what the config file says."""
+        return env_settings, init_settings
+
+
+class Settings(BaseModel):
+    """The whole configuration, as the config file spells it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    models: tuple[ModelSettings, ...] = (EMBEDDED_MODEL,)
+
+    @model_validator(mode="after")
+    def _distinct_ids(self) -> Self:
+        ids = [model.id for model in self.models]
+        for model_id in ids:
+            if ids.count(model_id) > 1:
+                raise PydanticCustomError(
+                    "duplicate_id",
+                    "two models are called {id}; give each an id of its own",
+                    {"id": repr(model_id)},
+                )
+        return self
+
+    @classmethod
+    def load(cls, file: Path | None = None) -> Self:
+        """Read ``file`` (TOML) and the environment. Raises SettingsError."""
+        data: dict[str, Any] = {}
+        if file is not None:
+            try:
+                data = tomllib.loads(file.read_text(encoding="utf-8"))
+            except OSError as error:
+                raise SettingsError(f"{file}: {error.strerror}") from error
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise SettingsError(f"{file}: not valid TOML: {error}") from error
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            lines = (_explain(item, file) for item in error.errors())
+            raise SettingsError("\n".join(lines)) from error
+
+
+def _explain(error: ErrorDetails, file: Path | None) -> str:
+    """One sentence on one validation error: where, what is wrong, what is allowed."""
+    *parents, key = error["loc"] or ("",)
+    variable = f"CODESERVE_{key}".upper()
+    in_server = key in ServerSettings.model_fields and "models" not in parents
+    if in_server and variable in os.environ:
+        return f"{variable}: {_problem(error)}"
+    place = f"{file or 'configuration'}: {_table(parents)}"
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{place}unknown key {key!r}. {_valid_keys(parents, str(key))}"
+        case "model_origin" | "duplicate_id":
+            return f"{file or 'configuration'}: {_table(error['loc'])}{error['msg']}"
+        case "tuple_type" | "model_type" if "models" in error["loc"]:
+            return f"{place}models: write one [[models]] table for each model"
+        case "model_type":
+            return f"{place}{key}: write a [{key}] table"
+        case _:
+            return f"{place}{key}: {_problem(error)}"
+
+
+def _problem(error: ErrorDetails) -> str:
+    message = error["msg"]
+    return f"{message[:1].lower()}{message[1:]}, but {error['input']!r} was given"
+
+
+def _table(location: Iterable[int | str]) -> str:
+    """The TOML name of the table at ``location``; the models count from 1."""
+    match tuple(location):
+        case ("models", int(index), *_):
+            return f"[[models]] number {index + 1}: "
+        case ("models",):
+            return ""
+        case (str(name), *_):
+            return f"[{name}]: "
+        case _:
+            return ""
+
+
+def _valid_keys(parents: list[int | str], key: str) -> str:
+    owners: dict[int | str, type[BaseModel]] = {"server": ServerSettings, "models": ModelSettings}
+    owner = owners.get(parents[0], Settings) if parents else Settings
+    valid = sorted(owner.model_fields)
+    near = get_close_matches(key, valid, n=1)
+    hint = f"Did you mean {near[0]!r}? " if near else ""
+    return f"{hint}Valid keys: {', '.join(valid)}"
