@@ -1,9 +1,11 @@
-"""Segments to token ids, the same for every engine."""
+"""Segments to token ids and back, the same for every engine."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from codeserve.model_specs.segments import Segment
+from codeserve.engines.errors import InvalidRequest
+from codeserve.engines.text.spellings import Spellings
+from codeserve.model_specs.segments import Content, Control, Ids, Segment, Text
 from codeserve.model_specs.spec import Variant
 
 
@@ -26,10 +28,83 @@ class Vocabulary(Protocol):
 
 
 class Tokenizer:
-    """The one place where text becomes token ids (to be written)."""
+    """The one place where text becomes token ids and token ids become text.
 
-    def __init__(self, vocabulary: Vocabulary, variant: Variant) -> None: ...
+    Control tokens come from ``Control`` segments only: their spelling in ``Text`` or ``Content``
+    is encoded as the ordinary characters it consists of. Letter tokens of the variant, such as
+    ``ü``, are text and are recognised as the published tokenizers do.
+    """
 
-    def encode(self, segments: Iterable[Segment]) -> list[int]: ...
+    def __init__(self, vocabulary: Vocabulary, variant: Variant) -> None:
+        """``variant`` says which of the vocabulary's special tokens control and which are text."""
+        self._vocabulary = vocabulary
+        letters = {token_id: text for text, token_id in variant.letter_tokens.items()}
+        special = {t: i for t, i in vocabulary.special_tokens.items() if i not in letters}
+        self._control = special | dict(variant.control_tokens)
+        first, last = variant.padding_rows or (0, -1)
+        self.never_sampled: tuple[int, ...] = tuple(range(first, last + 1))
+        """The padding rows: ids without a token."""
+        hidden = {*self._control.values(), *self.never_sampled}
+        pieces = [b"" if i in hidden else vocabulary.piece(i) for i in range(vocabulary.size)]
+        self._spellings = Spellings(special, pieces)
+        for token_id, text in letters.items():
+            pieces[token_id] = text.encode()
+        self._pieces = pieces
 
-    def piece(self, token_id: int) -> bytes: ...
+    def encode(self, segments: Iterable[Segment]) -> list[int]:
+        """The ids of a prompt, exactly as its segments say: nothing is added.
+
+        Raises InvalidRequest for an id that the vocabulary does not have, and for text with an
+        unpaired surrogate.
+        """
+        ids: list[int] = []
+        run: list[str] = []
+        for segment in segments:
+            match segment:
+                case Text(text) | Content(text):
+                    run.append(text)
+                case Control(token):
+                    ids += self._encode_plain("".join(run))
+                    run.clear()
+                    ids.append(self._control_id(token))
+                case Ids(given):
+                    ids += self._encode_plain("".join(run))
+                    run.clear()
+                    ids += self._checked(given)
+        ids += self._encode_plain("".join(run))
+        return ids
+
+    def piece(self, token_id: int) -> bytes:
+        """The bytes to show for a token: none for control tokens and padding rows."""
+        return self._pieces[token_id]
+
+    def decode(self, token_ids: Iterable[int]) -> str:
+        """The text to show for ``token_ids``; bytes that are no UTF-8 become U+FFFD."""
+        return b"".join(map(self.piece, token_ids)).decode(errors="replace")
+
+    def _encode_plain(self, text: str) -> Iterator[int]:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                f"The text contains U+{ord(text[error.start]):04X}, half of a surrogate pair, "
+                "which is not a character. Send well-formed Unicode."
+            ) from error
+        for part in self._spellings.disarm(text):
+            yield from self._vocabulary.encode(part)
+
+    def _control_id(self, token: str) -> int:
+        try:
+            return self._control[token]
+        except KeyError:
+            raise InvalidRequest(f"This model's vocabulary has no token {token!r}.") from None
+
+    def _checked(self, token_ids: Sequence[int]) -> Sequence[int]:
+        size = self._vocabulary.size
+        for token_id in token_ids:
+            if not 0 <= token_id < size:
+                raise InvalidRequest(
+                    f"Token id {token_id} is outside this model's vocabulary, 0 to {size - 1}.",
+                    param="prompt",
+                )
+        return token_ids
