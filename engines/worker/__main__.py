@@ -1,0 +1,41 @@
+"""``python -m codeserve.engines.worker --socket PATH``: one engine in a process of its own."""
+
+import argparse
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from codeserve.engines.worker.host import serve
+from codeserve.engines.worker.lifeline import hold_lifeline
+
+
+def main() -> None:
+    """Serve until the API process ends this worker or itself.
+
+    Signals from the terminal and from service managers reach every process of the server; the
+    API process alone decides what they mean, so a worker ignores them.
+    """
+    hold_lifeline()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    parser = argparse.ArgumentParser(prog="codeserve.engines.worker", description=__doc__)
+    parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
+    status = asyncio.new_event_loop().run_until_complete(serve(parser.parse_args().socket))
+    _exit_at_once(status)
+
+
+def _exit_at_once(status: int) -> None:
+    """Exit without waiting for threads, or for native libraries to tidy up."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    main()
