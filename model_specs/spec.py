@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
+from codeserve.model_specs.sizes import FileSize, Shape
+
 
 class ModelFormat(StrEnum):
     """The file formats of published weights, in the words of Xinference's launch command."""
@@ -34,7 +36,7 @@ class Fim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EncodeVector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A plain text and its token ids, without BOS. As ``content`` vectors: text from a user."""
+    """A text as a user might type it, control tokens' spellings included, and its ids."""
 
     text: str
     ids: tuple[int, ...]
@@ -79,8 +81,11 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Rows of the embedding, padding included."""
     bos: str | None = None
     """The control token that starts every prompt exactly once; None where there is none."""
+    eos: str | None = None
+    """What a chat template gets as ``eos_token``."""
     control_tokens: Mapping[str, int] = {}
-    """Text to id. They come from templates only, never from users' text, and are never shown."""
+    """Text to id. They come from templates and trusted prompts only, never from users' text, and
+    are never shown."""
     letter_tokens: Mapping[str, int] = {}
     """Added tokens that stand for ordinary text, such as ``ü``; text to id."""
     padding_rows: tuple[int, int] | None = None
@@ -111,7 +116,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Repository on the hub, or the package's import name."""
     revision: str | None = None
     file: str | None = None
-    """File name with ``{quantization}``; None: the repository is a Hugging Face folder."""
+    """File name, in which ``{quantization}`` may stand; None: a Hugging Face folder."""
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,3 +147,19 @@ class ModelFamily(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Of ``generate`` (completion and FIM) and ``chat``."""
     variants: tuple[Variant, ...]
     specs: tuple[ModelSpec, ...]
+    shapes: Mapping[str, Shape] = {}
+    """By size in billions: what file sizes are estimated from where they are not published."""
+
+    def variant(self, name: str) -> Variant:
+        """The variant of that name, which a checked family has for each of its specs."""
+        return next(variant for variant in self.variants if variant.name == name)
+
+    def file_size(self, spec: ModelSpec, quantization: str) -> FileSize | None:
+        """Size of a GGUF file, published or estimated; None for other formats or if unknown."""
+        if quantization in spec.file_gigabytes:
+            return FileSize(spec.file_gigabytes[quantization], exact=True)
+        shape = self.shapes.get(spec.size_in_billions)
+        rows = self.variant(spec.variant).vocab_rows
+        if spec.model_format is not ModelFormat.GGUF or shape is None or rows is None:
+            return None
+        return shape.estimate(rows, quantization)
