@@ -1,0 +1,51 @@
+"""GET /v1/models: what is served, and how it is doing."""
+
+from typing import Any
+
+from codeserve.app.api.openai.protocol import ModelCard, ModelDetails, ModelList
+from codeserve.app.manager.manager import ModelManager
+from codeserve.app.manager.status import ModelStatus
+
+
+class ModelsHandler:
+    """Serves GET /v1/models and GET /v1/models/{id}, from memory and in any state."""
+
+    def __init__(self, manager: ModelManager) -> None:
+        self._manager = manager
+
+    async def list_models(self) -> ModelList:
+        """Every served model."""
+        return ModelList(data=[ModelCard(**_card(status)) for status in self._manager.models()])
+
+    async def show_model(self, model_id: str) -> ModelDetails:
+        """One served model with all that is known of it."""
+        status = self._manager.status(model_id)
+        info = status.info
+        return ModelDetails(
+            **_card(status),
+            engine_version=info and info.engine_version,
+            vocab_size=info and info.vocab_size,
+            parameters=info and info.parameters,
+            max_concurrency=info and info.max_concurrency,
+            repairs=list(info.repairs) if info else [],
+            log_tail=list(status.log_tail),
+            restarts=status.restarts,
+            running=status.running,
+            waiting=status.waiting,
+        )
+
+
+def _card(status: ModelStatus) -> dict[str, Any]:
+    info = status.info
+    return {
+        "id": status.id,
+        "created": status.created,
+        "state": status.state,
+        "phase": status.phase,
+        "progress": status.progress,
+        "max_model_len": info and info.context_length,
+        "context_length": info and info.context_length,
+        "engine": info and info.engine,
+        "device": info and info.device,
+        "error": status.error,
+    }
