@@ -1,7 +1,6 @@
 """The API process's side of the socket: one client per worker, one stream per request."""
 
 import asyncio
-from contextlib import suppress
 
 from codeserve.engines.base import Progress
 from codeserve.engines.errors import (
@@ -101,9 +100,11 @@ class WorkerClient:
             raise
         return stream
 
-    def shut_down(self) -> None:
-        """Ask the worker to unload and exit."""
-        with suppress(EngineRestarted):
+    def shut_down(self, reason: ServerError) -> None:
+        """Fail requests in flight with ``reason``, and ask the worker to unload and exit."""
+        self._ending = reason
+        self._end(None)
+        if not self._reader.done():
             self._send(Shutdown())
 
     async def wait_closed(self) -> None:
@@ -180,7 +181,7 @@ class WorkerClient:
             case LoadFailed(report):
                 self._loaded.set_exception(report.restore())
 
-    def _end(self, cause: Exception) -> None:
+    def _end(self, cause: Exception | None) -> None:
         """Fail everything that waits for the worker."""
         if self._loaded is not None and not self._loaded.done():
             self._loaded.set_exception(self._lost(cause))

@@ -1,0 +1,24 @@
+"""What a request holds while a model serves it."""
+
+from codeserve.engines.types import EngineInfo, TextRequest
+from codeserve.engines.worker.client import TextStream, WorkerClient
+from codeserve.model_specs.prompt import PromptFormat
+
+
+class LeasedModel:
+    """A ready model; it is not unloaded while it is leased, except when the time to drain is up."""
+
+    def __init__(self, model_id: str, info: EngineInfo, client: WorkerClient) -> None:
+        """Raises SpecError if the prompt format of the weights is not valid."""
+        self.id = model_id
+        self.info = info
+        self.prompts = PromptFormat(info.variant)
+        self._client = client
+
+    async def generate(self, request: TextRequest) -> TextStream:
+        """Have ``request`` queued; the stream of what it adds.
+
+        Raises ClientError where it is refused, and ServerError when the engine breaks or its
+        worker goes away.
+        """
+        return await self._client.generate(request)

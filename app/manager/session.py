@@ -1,0 +1,95 @@
+"""One worker from its launch to its end."""
+
+import asyncio
+from asyncio import FIRST_COMPLETED
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from codeserve.app.manager.launcher import Launcher, Log, WorkerProcess
+from codeserve.app.manager.watchdog import Watchdog
+from codeserve.engines.base import Progress
+from codeserve.engines.errors import EngineRestarted, ModelUnavailable
+from codeserve.engines.types import EngineConfig, EngineInfo
+from codeserve.engines.worker.client import WorkerClient
+
+CONNECT_SECONDS = 60.0
+EXIT_SECONDS = 5.0
+
+
+class WorkerLost(Exception):
+    """The worker crashed or hung; the message says which and why."""
+
+
+class Session:
+    """A running worker, its connection, and a watch over both."""
+
+    def __init__(self, worker: WorkerProcess, client: WorkerClient, watchdog: Watchdog) -> None:
+        self.client = client
+        self._worker = worker
+        self._watching = asyncio.create_task(self._watch(watchdog))
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, launcher: Launcher, log: Log, watchdog: Watchdog
+    ) -> AsyncIterator["Session"]:
+        """Launch a worker and connect to it; at the end it is told to exit, or killed.
+
+        Raises ModelLoadError where no worker can be launched, and WorkerLost.
+        """
+        worker = await launcher.launch(log)
+        try:
+            session = cls(worker, await _connect(worker), watchdog)
+            try:
+                yield session
+            finally:
+                await session._close()
+        finally:
+            await worker.end(0)
+
+    async def load(self, config: EngineConfig, progress: Progress) -> EngineInfo:
+        """Load and prove the model. Raises ModelLoadError and WorkerLost."""
+        try:
+            return await self.client.load(config, progress)
+        except EngineRestarted as error:
+            raise WorkerLost(await self.lost()) from error
+
+    async def lost(self) -> str:
+        """Wait until the worker has crashed, or was killed because it hung; why."""
+        return await asyncio.shield(self._watching)
+
+    async def _close(self) -> None:
+        self._watching.cancel()
+        self.client.shut_down(ModelUnavailable("The model was stopped before the request ended."))
+        await self._worker.end(EXIT_SECONDS)
+        await self.client.close()
+
+    async def _watch(self, watchdog: Watchdog) -> str:
+        closing = asyncio.create_task(self.client.wait_closed())
+        while not closing.done():
+            await asyncio.wait([closing], timeout=watchdog.interval)
+            verdict = watchdog.look(self.client.heartbeats, self.client.engine_load)
+            if verdict is not None and not closing.done():
+                await self.client.close(EngineRestarted(f"The request was lost: {verdict}."))
+                await self._worker.end(0)
+                return verdict
+        await self._worker.end(EXIT_SECONDS)
+        return await self._worker.wait()
+
+
+async def _connect(worker: WorkerProcess) -> WorkerClient:
+    """Connect to a worker that may still be starting. Raises WorkerLost."""
+    connecting = asyncio.create_task(WorkerClient.connect(worker.address))
+    exiting = asyncio.create_task(worker.wait())
+    try:
+        await asyncio.wait(
+            [connecting, exiting], timeout=CONNECT_SECONDS, return_when=FIRST_COMPLETED
+        )
+        if connecting.done():
+            return connecting.result()
+        if exiting.done():
+            raise WorkerLost(exiting.result())
+        raise WorkerLost(f"the worker did not listen within {CONNECT_SECONDS:g} s")
+    finally:
+        connecting.cancel()
+        exiting.cancel()

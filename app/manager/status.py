@@ -1,0 +1,77 @@
+"""Where a model stands, as clients and operators see it."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from codeserve.engines.types import EngineInfo
+
+
+class ModelState(StrEnum):
+    """The life of a model.
+
+    PENDING → PULLING → LOADING → PROVING → READY → DRAINING → STOPPED is the good course. A
+    worker that crashes or hangs leads to RESTARTING and back to LOADING; FAILED is final, with
+    the cause in the status. A model can be stopped in every state.
+    """
+
+    PENDING = "pending"
+    PULLING = "pulling"
+    LOADING = "loading"
+    PROVING = "proving"
+    READY = "ready"
+    RESTARTING = "restarting"
+    DRAINING = "draining"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def settled(self) -> bool:
+        """Whether it stays so until something happens to the model."""
+        return self in (ModelState.READY, ModelState.FAILED, ModelState.STOPPED)
+
+    def may_become(self, state: "ModelState") -> bool:
+        """Whether the step from this state to ``state`` is a legal one."""
+        return state in _NEXT[self]
+
+
+_ALWAYS = frozenset({ModelState.STOPPED, ModelState.FAILED})
+_NEXT: Mapping[ModelState, frozenset[ModelState]] = {
+    ModelState.PENDING: _ALWAYS | {ModelState.PULLING, ModelState.LOADING},
+    ModelState.PULLING: _ALWAYS | {ModelState.LOADING},
+    ModelState.LOADING: _ALWAYS | {ModelState.PROVING, ModelState.RESTARTING},
+    ModelState.PROVING: _ALWAYS | {ModelState.READY, ModelState.RESTARTING},
+    ModelState.READY: frozenset({ModelState.RESTARTING, ModelState.DRAINING, ModelState.FAILED}),
+    ModelState.RESTARTING: _ALWAYS | {ModelState.LOADING},
+    ModelState.DRAINING: frozenset({ModelState.STOPPED}),
+    ModelState.FAILED: frozenset({ModelState.STOPPED}),
+    ModelState.STOPPED: frozenset(),
+}
+
+
+class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment of a model's life."""
+
+    id: str
+    state: ModelState
+    created: int
+    """Unix time of the launch, in seconds."""
+    spec: Mapping[str, Any]
+    """The settings that the model was launched with."""
+    phase: str = ModelState.PENDING
+    """What is being done, such as ``"downloading"`` or ``"weights"``; else the state."""
+    progress: float | None = None
+    """How far ``phase`` is, from 0 to 1, where that is known."""
+    info: EngineInfo | None = None
+    """What was loaded last; None until the model has been READY."""
+    error: str | None = None
+    """Why the model failed, or why its worker was last replaced."""
+    restarts: int = 0
+    """Workers started after the first one."""
+    log_tail: tuple[str, ...] = ()
+    """The last lines that the model's workers have written."""
+    running: int = 0
+    """Requests being computed at the last heartbeat."""
+    waiting: int = 0
+    """Requests queued at the last heartbeat."""
