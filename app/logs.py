@@ -46,7 +46,9 @@ def configure_logs(
         if log_format == "json"
         else [
             structlog.dev.ConsoleRenderer(
-                colors=colors, exception_formatter=structlog.dev.plain_traceback
+                colors=colors,
+                sort_keys=False,
+                exception_formatter=structlog.dev.plain_traceback,
             )
         ]
     )

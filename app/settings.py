@@ -3,7 +3,7 @@
 import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -170,17 +170,27 @@ class Settings(BaseModel):
                 )
         return self
 
+    def override(self, server: Mapping[str, Any], references: Sequence[str]) -> Self:
+        """These settings with valid ``server`` settings on top, and with the models that
+        ``references`` mean instead of theirs, if there are any. Raises SettingsError."""
+        models = tuple(map(ModelSettings.from_reference, references)) or self.models
+        return self._build({"server": self.server.model_copy(update=server), "models": models})
+
     @classmethod
     def load(cls, file: Path | None = None) -> Self:
         """Read ``file`` (TOML) and the environment. Raises SettingsError."""
-        data: dict[str, Any] = {}
-        if file is not None:
-            try:
-                data = tomllib.loads(file.read_text(encoding="utf-8"))
-            except OSError as error:
-                raise SettingsError(f"{file}: {error.strerror}") from error
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise SettingsError(f"{file}: not valid TOML: {error}") from error
+        if file is None:
+            return cls._build({})
+        try:
+            data = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise SettingsError(f"{file}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{file}: not valid TOML: {error}") from error
+        return cls._build(data, file)
+
+    @classmethod
+    def _build(cls, data: Mapping[str, Any], file: Path | None = None) -> Self:
         try:
             return cls.model_validate(data)
         except ValidationError as error:
@@ -195,12 +205,13 @@ def _explain(error: ErrorDetails, file: Path | None) -> str:
     in_server = key in ServerSettings.model_fields and "models" not in parents
     if in_server and variable in os.environ:
         return f"{variable}: {_problem(error)}"
-    place = f"{file or 'configuration'}: {_table(parents)}"
+    source = f"{file}: " if file else ""
+    place = f"{source}{_table(parents)}"
     match error["type"]:
         case "extra_forbidden":
             return f"{place}unknown key {key!r}. {_valid_keys(parents, str(key))}"
         case "model_origin" | "duplicate_id":
-            return f"{file or 'configuration'}: {_table(error['loc'])}{error['msg']}"
+            return f"{source}{_table(error['loc'])}{error['msg']}"
         case "tuple_type" | "model_type" if "models" in error["loc"]:
             return f"{place}models: write one [[models]] table for each model"
         case "model_type":

@@ -53,17 +53,20 @@ class RequestContext:
                 self._write(scope, record)
 
     def _write(self, scope: Scope, record: RequestRecord) -> None:
+        generated = {
+            "model": record.model,
+            "prompt_tokens": record.prompt_tokens,
+            "completion_tokens": record.completion_tokens,
+        }
         self._log.info(
             "request",
             id=record.id,
             method=scope["method"],
             path=scope["path"],
-            model=record.model,
             status=record.status,
             outcome=record.outcome,
-            prompt_tokens=record.prompt_tokens,
-            completion_tokens=record.completion_tokens,
             ms=record.milliseconds,
+            **{name: value for name, value in generated.items() if value is not None},
         )
 
 

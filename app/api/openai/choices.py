@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 from codeserve.app.edge.record import RequestRecord
-from codeserve.app.manager.manager import LeasedModel
+from codeserve.app.manager.lease import LeasedModel
 from codeserve.engines.errors import InvalidRequest
 from codeserve.engines.types import FinishReason, SamplingParams, TextDelta, TextRequest, Usage
 from codeserve.engines.worker.client import TextStream

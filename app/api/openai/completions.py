@@ -20,7 +20,8 @@ from codeserve.app.api.openai.responder import Responder
 from codeserve.app.api.openai.sampling import sampling_params
 from codeserve.app.api.openai.unsupported import COMPLETION, refuse_unsupported
 from codeserve.app.edge.exchange import CurrentExchange
-from codeserve.app.manager.manager import LeasedModel, ModelManager
+from codeserve.app.manager.lease import LeasedModel
+from codeserve.app.manager.manager import ModelManager
 from codeserve.engines.errors import InvalidRequest
 from codeserve.engines.types import FinishReason
 from codeserve.model_specs.segments import Ids, PromptSegments

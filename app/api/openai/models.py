@@ -5,6 +5,7 @@ from typing import Any
 from codeserve.app.api.openai.protocol import ModelCard, ModelDetails, ModelList
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.status import ModelStatus
+from codeserve.engines.types import EngineInfo
 
 
 class ModelsHandler:
@@ -20,14 +21,9 @@ class ModelsHandler:
     async def show_model(self, model_id: str) -> ModelDetails:
         """One served model with all that is known of it."""
         status = self._manager.status(model_id)
-        info = status.info
         return ModelDetails(
             **_card(status),
-            engine_version=info and info.engine_version,
-            vocab_size=info and info.vocab_size,
-            parameters=info and info.parameters,
-            max_concurrency=info and info.max_concurrency,
-            repairs=list(info.repairs) if info else [],
+            **_loaded(status.info),
             log_tail=list(status.log_tail),
             restarts=status.restarts,
             running=status.running,
@@ -48,4 +44,14 @@ def _card(status: ModelStatus) -> dict[str, Any]:
         "engine": info and info.engine,
         "device": info and info.device,
         "error": status.error,
+    }
+
+
+def _loaded(info: EngineInfo | None) -> dict[str, Any]:
+    return {
+        "engine_version": info and info.engine_version,
+        "vocab_size": info and info.vocab_size,
+        "parameters": info and info.parameters,
+        "max_concurrency": info and info.max_concurrency,
+        "repairs": list(info.repairs) if info else [],
     }

@@ -10,7 +10,7 @@ from codeserve.app.api.openai.replies import Reply, streamed_reply, whole_reply
 from codeserve.app.edge.disconnect import until_disconnect
 from codeserve.app.edge.exchange import Exchange
 from codeserve.app.edge.sse import event_stream
-from codeserve.app.manager.manager import LeasedModel
+from codeserve.app.manager.lease import LeasedModel
 
 
 @dataclass(frozen=True, slots=True)

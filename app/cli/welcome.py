@@ -1,0 +1,73 @@
+"""The last lines that a started server prints: how to ask it."""
+
+import json
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from codeserve.app.manager.status import ModelStatus
+from codeserve.model_specs.prompt import PromptFormat
+
+DEEPSEEK_CODER = "deepseek-coder-instruct:1_3"
+
+
+def welcome(url: str, models: list[ModelStatus]) -> str:
+    """Where the server is, how to ask the first of its ready ``models``, and how to serve
+    DeepSeek Coder."""
+    first = models[0]
+    chats = first.info is not None and PromptFormat(first.info.variant).can_chat
+    example = _chat_example(url, first.id) if chats else _completion_example(url, first.id)
+    return (
+        f"\ncodeserve is ready on {url} with {', '.join(status.id for status in models)}\n\n"
+        f"Ask it with curl:\n\n{example[0]}\n\n"
+        f"Or with Python (pip install openai):\n\n{example[1]}\n\n"
+        "To serve DeepSeek Coder instead, stop this server and run:\n\n"
+        f"{command_path()} serve --model {DEEPSEEK_CODER}\n"
+    )
+
+
+def command_path() -> str:
+    """This command, as one would type it here."""
+    command = Path(sys.argv[0])
+    found = shutil.which(command.name)
+    if found is not None and os.path.samefile(found, command):
+        return command.name
+    path = Path(os.path.abspath(command))
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
+def _chat_example(url: str, model_id: str) -> tuple[str, str]:
+    message = {"role": "user", "content": "Write a Python function that reverses a string."}
+    request = {"model": model_id, "messages": [message]}
+    curl = _curl(f"{url}/v1/chat/completions", request)
+    text = 'chunk.choices[0].delta.content or ""'
+    return curl, _python(url, "client.chat.completions.create", request, text)
+
+
+def _completion_example(url: str, model_id: str) -> tuple[str, str]:
+    prompt = "def reverse(text: str) -> str:\n"
+    request = {"model": model_id, "prompt": prompt, "max_tokens": 64}
+    curl = _curl(f"{url}/v1/completions", request)
+    return curl, _python(url, "client.completions.create", request, "chunk.choices[0].text")
+
+
+def _curl(url: str, request: dict[str, object]) -> str:
+    data = json.dumps({**request, "stream": True}, ensure_ascii=False)
+    header = "'Content-Type: application/json'"
+    return f"curl -N {url} \\\n  -H {header} \\\n  -d {shlex.quote(data)}"
+
+
+def _python(url: str, method: str, request: dict[str, object], text: str) -> str:
+    arguments = "".join(
+        f"    {name}={json.dumps(value, ensure_ascii=False)},\n" for name, value in request.items()
+    )
+    return (
+        "from openai import OpenAI\n\n"
+        f'client = OpenAI(base_url="{url}/v1", api_key="none")\n'
+        f"stream = {method}(\n{arguments}    stream=True,\n)\n"
+        "for chunk in stream:\n"
+        f'    print({text}, end="", flush=True)'
+    )
