@@ -33,8 +33,8 @@ class PromptFormat:
     """The prompt forms of one variant.
 
     Each form puts the variant's BOS, if it has one, at position 0 and nowhere else. Text between
-    two control tokens is always one segment, so that the tokenizer merges across template and
-    content as in training.
+    two control tokens is one segment, so that the tokenizer merges across template and content as
+    in training.
     """
 
     def __init__(self, variant: Variant) -> None:
@@ -44,12 +44,15 @@ class PromptFormat:
         self._template = ChatTemplate(source) if source is not None else None
         # A spelling of one character could not be broken, so that such a token is always text.
         tokens = (token for token in variant.control_tokens if len(token) > 1)
-        spellings = sorted(tokens, key=len, reverse=True)
-        pattern = "|".join(map(re.escape, spellings)) or r"(?!)"
+        self._spellings = sorted(tokens, key=len, reverse=True)
+        pattern = "|".join(map(re.escape, self._spellings)) or r"(?!)"
         self._control = re.compile(pattern)
         self._control_start = re.compile(f"(?={pattern}).", re.DOTALL)
-        self._starts = tuple({token[:end] for token in spellings for end in range(1, len(token))})
-        self._ends = tuple({token[start:] for token in spellings for start in range(1, len(token))})
+        cuts = [
+            (token[:at], token[at:]) for token in self._spellings for at in range(1, len(token))
+        ]
+        self._starts = tuple({start for start, _ in cuts})
+        self._ends = tuple({end for _, end in cuts})
 
     @property
     def can_chat(self) -> bool:
@@ -160,14 +163,16 @@ class PromptFormat:
         return [*segments, plain(text[start:])]
 
     def _break(self, content: str, mark: str) -> str:
-        """Put ``mark`` into each control token's spelling, and where ``content``, trimmed or not,
-        begins or ends with a part of one that what the template puts beside it could complete."""
+        """Put ``mark`` into each control token's spelling, and at an end of ``content`` where the
+        template, which may trim it, could make a spelling whole with what it puts beside it."""
         broken = self._control_start.sub(lambda first: first[0] + mark, content)
-        if (trimmed := broken.rstrip()).endswith(self._starts):
-            broken = trimmed + mark + broken[len(trimmed) :]
-        if (trimmed := broken.lstrip()).startswith(self._ends):
-            broken = broken[: len(broken) - len(trimmed)] + mark + trimmed
-        return broken
+        trimmed = broken.strip()
+        if not trimmed:
+            return broken
+        inside = any(trimmed in spelling for spelling in self._spellings)
+        before = mark if trimmed.startswith(self._ends) else ""
+        after = mark if inside or trimmed.endswith(self._starts) else ""
+        return broken.replace(trimmed, before + trimmed + after, 1)
 
 
 def _role(index: int, message: Mapping[str, str]) -> str:
