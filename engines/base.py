@@ -29,6 +29,10 @@ class Engine(Protocol):
     def load(self) -> EngineLoad:
         """How busy the engine is; cheap, from any thread."""
 
+    @property
+    def healthy(self) -> bool:
+        """Whether the engine can serve. False before ``start``, and for good once it broke."""
+
     async def start(self, progress: Progress) -> None:
         """Load the weights. Raises ModelLoadError."""
 
@@ -39,7 +43,7 @@ class Engine(Protocol):
         """Queue ``request`` and return its deltas, to be read as they come.
 
         Closing the generator at any time frees its slot within one engine step. Raises QueueFull
-        or InvalidRequest here, and EngineFailure from the generator.
+        or InvalidRequest here, EngineFailure and ModelUnavailable here or from the generator.
         """
 
 
@@ -78,13 +82,13 @@ class StepBackend(Protocol):
         """The most tokens that one step can compute; valid after ``load``."""
 
     def load(self, progress: Progress) -> EngineInfo:
-        """Load the weights. Raises ModelLoadError."""
+        """Load the weights. Raises ModelLoadError, having freed everything."""
 
     def open(self, slot: int, request: GenerationRequest) -> None:
         """Prepare an empty ``slot`` to compute and sample ``request``."""
 
     def step(self, chunks: Sequence[Chunk]) -> list[int]:
-        """Compute ``chunks`` in one batch; return one sampled id per chunk that samples, in order."""
+        """Compute ``chunks`` in one batch; return one id, in order, per chunk that samples."""
 
     def close(self, slot: int) -> None:
         """Forget the sequence in ``slot``."""

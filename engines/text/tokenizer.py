@@ -1,5 +1,6 @@
 """Segments to token ids and back, the same for every engine."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -32,7 +33,8 @@ class Tokenizer:
 
     Control tokens come from ``Control`` segments only: their spelling in ``Text`` or ``Content``
     is encoded as the ordinary characters it consists of. Letter tokens of the variant, such as
-    ``ü``, are text and are recognised as the published tokenizers do.
+    ``ü``, are text: each becomes its id, as in the published tokenizers, whatever type a weights
+    file gives it.
     """
 
     def __init__(self, vocabulary: Vocabulary, variant: Variant) -> None:
@@ -47,6 +49,10 @@ class Tokenizer:
         hidden = {*self._control.values(), *self.never_sampled}
         pieces = [b"" if i in hidden else vocabulary.piece(i) for i in range(vocabulary.size)]
         self._spellings = Spellings(special, pieces)
+        self._letters = variant.letter_tokens
+        longest_first = sorted(self._letters, key=len, reverse=True)
+        any_letter = "|".join(map(re.escape, longest_first))
+        self._letter_pattern = re.compile(f"({any_letter})") if any_letter else None
         for token_id, text in letters.items():
             pieces[token_id] = text.encode()
         self._pieces = pieces
@@ -90,8 +96,13 @@ class Tokenizer:
                 f"The text contains U+{ord(text[error.start]):04X}, half of a surrogate pair, "
                 "which is not a character. Send well-formed Unicode."
             ) from error
-        for part in self._spellings.disarm(text):
-            yield from self._vocabulary.encode(part)
+        parts = [text] if self._letter_pattern is None else self._letter_pattern.split(text)
+        for index, part in enumerate(parts):
+            if index % 2:
+                yield self._letters[part]
+            else:
+                for plain in self._spellings.disarm(part):
+                    yield from self._vocabulary.encode(plain)
 
     def _control_id(self, token: str) -> int:
         try:

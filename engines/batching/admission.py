@@ -1,0 +1,55 @@
+"""What a request must fulfil before it may take a slot."""
+
+from collections.abc import Iterable
+from math import isfinite
+
+from codeserve.engines.errors import ContextLengthExceeded, InvalidRequest
+from codeserve.engines.types import EngineInfo, GenerationRequest, SamplingParams
+
+
+def check(request: GenerationRequest, info: EngineInfo) -> None:
+    """Raise InvalidRequest for a request that would break a step that others share."""
+    prompt = request.prompt_ids
+    if not prompt:
+        raise InvalidRequest("The prompt has no tokens; at least one is needed.", param="prompt")
+    _check_ids((min(prompt), max(prompt)), "prompt", info)
+    if len(prompt) >= info.context_length:
+        raise ContextLengthExceeded.of(len(prompt), info.context_length)
+    room = info.context_length - len(prompt)
+    if not 1 <= request.max_tokens <= room:
+        raise InvalidRequest(
+            f"max_tokens is {request.max_tokens}; after a prompt of {len(prompt)} tokens, 1 to "
+            f"{room} fit into the context of {info.context_length}.",
+            param="max_tokens",
+        )
+    _check_sampling(request.sampling, info)
+
+
+def _check_sampling(sampling: SamplingParams, info: EngineInfo) -> None:
+    _check_ids(sampling.logit_bias, "logit_bias", info)
+    numbers = {
+        "temperature": (sampling.temperature,),
+        "top_p": (sampling.top_p,),
+        "min_p": (sampling.min_p,),
+        "presence_penalty": (sampling.presence_penalty,),
+        "frequency_penalty": (sampling.frequency_penalty,),
+        "repetition_penalty": (sampling.repetition_penalty,),
+        "logit_bias": sampling.logit_bias.values(),
+    }
+    for name, values in numbers.items():
+        if not all(map(isfinite, values)):
+            raise InvalidRequest(f"{name} must be a finite number.", param=name)
+    if sampling.temperature < 0:
+        raise InvalidRequest("temperature must not be negative.", param="temperature")
+    if sampling.repetition_penalty <= 0:
+        raise InvalidRequest("repetition_penalty must be above 0.", param="repetition_penalty")
+
+
+def _check_ids(token_ids: Iterable[int], param: str, info: EngineInfo) -> None:
+    for token_id in token_ids:
+        if not 0 <= token_id < info.vocab_size:
+            raise InvalidRequest(
+                f"{param}: token id {token_id} is outside this model's vocabulary, 0 to "
+                f"{info.vocab_size - 1}.",
+                param=param,
+            )

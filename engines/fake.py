@@ -1,0 +1,139 @@
+"""An engine without a model, for tests of everything around engines.
+
+Its vocabulary has a token per byte, BOS and EOS. It answers every prompt with a script, forever.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from threading import Event
+
+import msgspec
+from codeserve.engines.base import Chunk, Engine, Progress
+from codeserve.engines.batching.loop import StepEngine
+from codeserve.engines.errors import ModelLoadError
+from codeserve.engines.text.tokenizer import Tokenizer
+from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest
+from codeserve.model_specs.spec import Variant
+
+BOS, EOS = 256, 257
+CONTROL_TOKENS = {"<bos>": BOS, "<eos>": EOS}
+CHAT_TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+
+
+class FakeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the fake engine does, and how it fails."""
+
+    script: str = "All work and no play makes Jack a dull boy. "
+    """Text to emit, repeated, a byte per token."""
+    step_seconds: float = 0.0
+    """How long one step takes."""
+    load_seconds: float = 0.0
+    """How long loading takes."""
+    fail_load: str | None = None
+    """Loading fails with this message."""
+    fail_after: int | None = None
+    """After so many steps, a step raises an error."""
+    crash_after: int | None = None
+    """After so many steps, the process kills itself."""
+    hang_after: int | None = None
+    """After so many steps, a step never ends."""
+
+
+class FakeVocabulary:
+    """A token per byte, and two control tokens."""
+
+    size = 258
+    special_tokens: Mapping[str, int] = CONTROL_TOKENS
+
+    def encode(self, text: str) -> list[int]:
+        """The bytes of ``text``."""
+        return list(text.encode())
+
+    def piece(self, token_id: int) -> bytes:
+        """The byte itself."""
+        return bytes([token_id])
+
+
+class FakeBackend:
+    """Emits the script of its options."""
+
+    batch_tokens = 64
+
+    def __init__(self, config: EngineConfig) -> None:
+        """Raises ModelLoadError for an unknown option."""
+        try:
+            self._options = msgspec.convert(dict(config.options), FakeOptions)
+        except msgspec.ValidationError as error:
+            raise ModelLoadError(f"The fake engine's options: {error}.") from error
+        self._script = self._options.script.encode()
+        self._context_length = config.context_length or 4096
+        self._max_concurrency = config.max_concurrency
+        self._variant = Variant(
+            family="fake",
+            name="fake",
+            context_length=self._context_length,
+            bos="<bos>",
+            eos="<eos>",
+            control_tokens=CONTROL_TOKENS,
+            stop_tokens=("<eos>",),
+            chat_template=CHAT_TEMPLATE,
+        )
+        self.tokenizer = Tokenizer(FakeVocabulary(), self._variant)
+        self._prompt_tokens: dict[int, int] = {}
+        self._steps = 0
+
+    def load(self, progress: Progress) -> EngineInfo:
+        """Pretend to read weights."""
+        progress("weights", 0.0)
+        time.sleep(self._options.load_seconds)
+        if self._options.fail_load is not None:
+            raise ModelLoadError(self._options.fail_load)
+        progress("weights", 1.0)
+        return EngineInfo(
+            engine="fake",
+            engine_version="1",
+            device="cpu",
+            variant=self._variant,
+            context_length=self._context_length,
+            max_concurrency=self._max_concurrency,
+            trained_context_length=self._context_length,
+            vocab_size=FakeVocabulary.size,
+            parameters=0,
+            weights_bytes=0,
+            settings=msgspec.structs.asdict(self._options),
+        )
+
+    def open(self, slot: int, request: GenerationRequest) -> None:
+        """Remember where the answer begins."""
+        self._prompt_tokens[slot] = len(request.prompt_ids)
+
+    def step(self, chunks: Sequence[Chunk]) -> list[int]:
+        """The next byte of the script for each chunk that samples."""
+        options = self._options
+        if self._steps == options.crash_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._steps == options.hang_after:
+            Event().wait()
+        if self._steps == options.fail_after:
+            raise RuntimeError(f"told to fail after {options.fail_after} steps")
+        time.sleep(options.step_seconds)
+        self._steps += 1
+        return [self._next_byte(chunk) for chunk in chunks if chunk.samples]
+
+    def close(self, slot: int) -> None:
+        """Forget the slot."""
+        del self._prompt_tokens[slot]
+
+    def unload(self) -> None:
+        """Nothing to free."""
+
+    def _next_byte(self, chunk: Chunk) -> int:
+        position = chunk.start + len(chunk.token_ids) - self._prompt_tokens[chunk.slot]
+        return self._script[position % len(self._script)]
+
+
+def create(config: EngineConfig) -> Engine:
+    """The engine for ``config``. Raises ModelLoadError for an unknown option."""
+    return StepEngine(FakeBackend(config), config)
