@@ -1,6 +1,7 @@
 """The API process's side of the socket: one client per worker, one stream per request."""
 
 import asyncio
+from contextlib import suppress
 
 from codeserve.engines.base import Progress
 from codeserve.engines.errors import (
@@ -116,6 +117,9 @@ class WorkerClient:
         self._ending = reason or self._ending
         self._reader.cancel()
         await self.wait_closed()
+        self._writer.close()
+        with suppress(ConnectionError):
+            await self._writer.wait_closed()
 
     def _send(self, command: Command) -> None:
         if self._reader.done():

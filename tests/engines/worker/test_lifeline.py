@@ -1,0 +1,67 @@
+import asyncio
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+
+import psutil
+
+PARENT = """
+import asyncio
+from codeserve.app.manager.launcher import LocalLauncher
+from codeserve.engines.types import EngineConfig
+from codeserve.engines.worker.client import WorkerClient
+
+async def main():
+    worker = await LocalLauncher().launch(lambda line: None)
+    client = await WorkerClient.connect(worker.address)
+    config = EngineConfig(engine="fake", path="/nowhere", options={options})
+    loading = asyncio.create_task(client.load(config, lambda phase, fraction: None))
+    if {wait}:
+        await loading
+    print(worker.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+async def orphan(options: dict[str, object], wait: bool) -> int:
+    """The pid of a worker whose parent was killed."""
+    script = PARENT.replace("{options}", repr(options)).replace("{wait}", repr(wait))
+    parent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script), stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    pid = int(await parent.stdout.readline())
+    parent.kill()
+    await parent.wait()
+    return pid
+
+
+async def test_a_serving_worker_dies_with_its_parent(eventually: Eventually) -> None:
+    pid = await orphan({}, wait=True)
+    await eventually(lambda: is_gone(pid))
+
+
+async def test_a_loading_worker_dies_with_its_parent(eventually: Eventually) -> None:
+    pid = await orphan({"load_seconds": 100.0}, wait=False)
+    await eventually(lambda: is_gone(pid))
+
+
+async def test_a_worker_exits_when_its_standard_input_ends(tmp_path: object) -> None:
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "codeserve.engines.worker", "--socket", f"{tmp_path}/socket"),
+        stdin=subprocess.PIPE,
+    )
+    assert worker.stdin is not None
+    worker.stdin.close()
+    assert await worker.wait() == 1
