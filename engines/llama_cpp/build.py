@@ -202,12 +202,12 @@ def main(requirements: Path) -> None:
     """Make the best build for this machine the installed one, and say which it is."""
     requirement = requirements.read_text()
     compiler = compiler_version()
+    keys = {recipe.key(requirement, compiler): recipe for recipe in recipes()}
+    if installed := keys.get(installed_key() or ""):
+        say(f"already built for {installed.name} by {compiler}: nothing to do")
+        return
     failures: list[str] = []
-    for recipe in recipes():
-        key = recipe.key(requirement, compiler)
-        if installed_key() == key:
-            say(f"already built for {recipe.name} by {compiler}: nothing to do")
-            return
+    for key, recipe in keys.items():
         folder = cache_folder() / key
         try:
             if any(folder.glob("*.whl")):

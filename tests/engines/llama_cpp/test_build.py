@@ -1,0 +1,78 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from codeserve.engines.llama_cpp import build
+
+PINS = "llama-cpp-python==0.3.36 --hash=sha256:00\n"
+
+
+def runs_amx_with(compiler: str, tmp_path: Path) -> int:
+    program = tmp_path / "tile_config"
+    header = build.FOLDER / "amx_gcc.h"
+    source = Path(__file__).parent / "tile_config.cc"
+    flags = ["-O3", "-march=native", "-include", str(header)]
+    subprocess.run([compiler, *flags, str(source), "-o", str(program)], check=True)
+    return subprocess.run([str(program)]).returncode
+
+
+@pytest.mark.skipif(not build.amx_note(), reason="this CPU has no AMX")
+@pytest.mark.skipif(not shutil.which("g++"), reason="there is no GCC")
+def test_the_header_makes_gcc_configure_amx_tiles_fully(tmp_path: Path) -> None:
+    if (code := runs_amx_with("g++", tmp_path)) == 2:
+        pytest.skip("the kernel denies AMX")
+    assert code == 0
+
+
+def test_a_recipe_without_amx_follows_where_the_cpu_has_it() -> None:
+    names = [recipe.name for recipe in build.recipes()]
+
+    assert ("the CPU's own instructions without AMX" in names) == bool(build.amx_note())
+    if sys.platform == "linux":
+        assert names[-1] == "portable instructions (GGML_NATIVE=OFF)"
+
+
+def test_everything_that_shapes_a_build_changes_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CMAKE_ARGS", raising=False)
+    native, portable = build.Recipe("native"), build.Recipe("portable", ("-DGGML_NATIVE=OFF",))
+    keys = {
+        native.key(PINS, "g++ 12"),
+        native.key(PINS, "g++ 13"),
+        native.key(PINS.replace("36", "37"), "g++ 12"),
+        portable.key(PINS, "g++ 12"),
+    }
+    monkeypatch.setenv("CMAKE_ARGS", "-DGGML_VULKAN=ON")
+    keys.add(native.key(PINS, "g++ 12"))
+
+    assert len(keys) == 5
+    assert native.key(PINS, "g++ 12") == native.key(PINS, "g++ 12")
+
+
+def test_no_compiler_is_an_error_that_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(build.BuildError, match=r"No C\+\+ compiler.*apt-get install g\+\+"):
+        build.compiler_version()
+
+
+def test_a_requirements_file_without_the_pin_is_an_error(tmp_path: Path) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("numpy==2.0\n")
+
+    with pytest.raises(build.BuildError, match="pins no llama-cpp-python"):
+        build.source_archive(requirements)
+
+
+def test_a_repeated_set_up_does_nothing() -> None:
+    requirements = Path(__file__).parents[3] / "requirements" / "llama-cpp.txt"
+    command = [sys.executable, "-m", "codeserve.engines.llama_cpp.build", str(requirements)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout.endswith("nothing to do\n")
