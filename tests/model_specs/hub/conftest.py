@@ -99,7 +99,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             elif files is None:
                 self._refuse(401, "RepoNotFound")
             elif is_api:
-                listing = [_entry(name, content) for name, content in files.items()]
+                listing = _tree(files) if parts[4] == "tree" else _model(repository, files)
                 self._reply(json.dumps(listing).encode(), with_body=with_body)
             elif (name := "/".join(parts[4:])) in files:
                 self._reply(files[name], with_body=with_body)
@@ -125,8 +125,16 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _entry(name: str, content: bytes) -> dict[str, object]:
-    return {"type": "file", "path": name, "size": len(content), "oid": sha1(content).hexdigest()}
+def _tree(files: dict[str, bytes]) -> list[dict[str, object]]:
+    return [
+        {"type": "file", "path": name, "size": len(content), "oid": sha1(content).hexdigest()}
+        for name, content in files.items()
+    ]
+
+
+def _model(repository: str, files: dict[str, bytes]) -> dict[str, object]:
+    siblings = [{"rfilename": name} for name in files]
+    return {"id": repository, "sha": REVISION, "siblings": siblings}
 
 
 @pytest.fixture
