@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from msgspec.structs import replace
+
 from codeserve.app.manager.launcher import Launcher
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.resolution import Resolution
@@ -19,7 +21,6 @@ from codeserve.engines.errors import ModelLoadError, ModelUnavailable
 from codeserve.engines.types import EngineConfig
 from codeserve.model_specs.errors import PullError
 from codeserve.model_specs.hub import store
-from msgspec.structs import replace
 
 LOG_LINES = 50
 RETRY_SECONDS = {

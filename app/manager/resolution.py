@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+
 from codeserve.app.settings import ModelSettings
 from codeserve.engines.errors import InvalidRequest, ModelLoadError
 from codeserve.engines.types import EngineConfig

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+
 from codeserve.engines.types import EngineInfo
 
 

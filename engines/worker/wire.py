@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Generic, TypeVar
 
 import msgspec
+
 from codeserve.engines import errors
 from codeserve.engines.errors import ServingError
 from codeserve.engines.types import EngineConfig, EngineInfo, EngineLoad, TextDelta, TextRequest

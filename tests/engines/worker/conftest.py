@@ -3,6 +3,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+
 from codeserve.app.manager.launcher import LocalLauncher, LocalWorker
 from codeserve.engines.types import EngineConfig, EngineInfo, TextRequest
 from codeserve.engines.worker.client import WorkerClient

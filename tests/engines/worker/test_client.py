@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+
 from codeserve.engines.errors import (
     ContextLengthExceeded,
     EngineFailure,

@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+
 from codeserve.engines import registry
 from codeserve.engines.base import Engine
 from codeserve.engines.errors import ContextLengthExceeded, InvalidRequest

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+
 from codeserve.app.manager.launcher import LocalWorker
 from codeserve.engines.types import EngineConfig, TextRequest
 from codeserve.engines.worker.wire import (

@@ -3,6 +3,7 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
+
 from codeserve.engines.types import EngineLoad, TextDelta
 from codeserve.engines.worker.outbox import Outbox
 from codeserve.engines.worker.wire import Accepted, Deltas, Event, FrameReader, Heartbeat

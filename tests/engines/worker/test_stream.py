@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+
 from codeserve.engines.errors import EngineRestarted, QueueFull
 from codeserve.engines.types import FinishReason, TextDelta, Usage
 from codeserve.engines.worker.stream import TextStream

@@ -5,6 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from codeserve.engines import errors
 from codeserve.engines.errors import ModelLoadError, QueueFull, ServingError
 from codeserve.engines.types import (
@@ -42,8 +45,6 @@ from codeserve.engines.worker.wire import (
 )
 from codeserve.model_specs.segments import Content, Control, Ids, Text
 from codeserve.model_specs.spec import Variant
-from hypothesis import given
-from hypothesis import strategies as st
 
 texts = st.text(st.characters(codec="utf-8"), max_size=30)
 names = st.text(string.ascii_letters, min_size=1, max_size=8)

@@ -1,0 +1,70 @@
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from codeserve.app.manager.launcher import LocalLauncher
+from codeserve.engines.errors import ModelLoadError
+
+Eventually = Callable[[Callable[[], object]], Awaitable[None]]
+
+
+async def test_an_ended_worker_leaves_no_process_and_no_folder() -> None:
+    worker = await LocalLauncher().launch(lambda line: None)
+    folder = Path(worker.address).parent
+    assert folder.stat().st_mode & 0o077 == 0
+    await worker.end(0)
+    assert not psutil.pid_exists(worker.pid)
+    assert not folder.exists()
+
+
+async def test_a_worker_may_be_ended_again() -> None:
+    worker = await LocalLauncher().launch(lambda line: None)
+    await worker.end(0)
+    await worker.end(0)
+    assert "SIGKILL" in await worker.wait()
+
+
+async def test_a_stopped_worker_is_killed() -> None:
+    worker = await LocalLauncher().launch(lambda line: None)
+    os.kill(worker.pid, signal.SIGSTOP)
+    await worker.end(0)
+    assert not psutil.pid_exists(worker.pid)
+
+
+async def test_what_a_worker_writes_is_logged_by_lines(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\nprintf 'one\\r50%%\\r\\n\\nerr' >&2\nhead -c 5000 /dev/zero\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(script))
+    lines: list[str] = []
+    worker = await LocalLauncher().launch(lines.append)
+    assert await worker.wait() == "the worker exited with status 0"
+    await worker.end(0)
+    assert lines[:2] == ["one", "50%"]
+    assert "".join(lines[2:]).startswith("err\0")
+    assert max(map(len, lines)) <= 2000
+
+
+async def test_a_folder_too_deep_for_a_socket_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    with pytest.raises(ModelLoadError, match="Set TMPDIR"):
+        await LocalLauncher().launch(lambda line: None)
+    assert list(deep.iterdir()) == []
+
+
+async def test_a_worker_that_cannot_be_started_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(ModelLoadError, match="No such file"):
+        await LocalLauncher().launch(lambda line: None)

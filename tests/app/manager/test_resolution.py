@@ -1,0 +1,116 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codeserve.app.manager.resolution import resolve
+from codeserve.app.settings import ModelSettings
+from codeserve.engines.errors import InvalidRequest, ModelLoadError
+from codeserve.model_specs.catalog import Catalog
+
+ENGINES = ("fake", "llama.cpp", "transformers", "vllm")
+
+
+@pytest.mark.parametrize(
+    ("model_format", "quantization", "engine"),
+    [("ggufv2", "Q4_K_M", "llama.cpp"), ("pytorch", None, "vllm")],
+)
+def test_a_catalogue_entry_brings_its_variant_and_its_best_engine(
+    catalog: Catalog, model_format: str, quantization: str | None, engine: str
+) -> None:
+    settings = ModelSettings(
+        id="coder",
+        model_name="deepseek-coder-instruct",
+        size_in_billions="6_7",
+        model_format=model_format,
+        quantization=quantization,
+        context_length=2048,
+        max_concurrency=7,
+        options={"n_threads": 3},
+    )
+    resolution = resolve(settings, catalog, ENGINES)
+    config = resolution.config(Path("/weights"))
+    assert resolution.selection is not None
+    assert resolution.selection.spec.model_format == model_format
+    assert config.engine == engine
+    assert config.path == "/weights"
+    assert config.variants == (resolution.selection.variant,)
+    assert config.variant_required
+    assert (config.context_length, config.max_concurrency) == (2048, 7)
+    assert config.options == {"n_threads": 3}
+
+
+def test_an_engine_that_is_not_there_is_passed_over(catalog: Catalog) -> None:
+    settings = ModelSettings(
+        model_name="deepseek-coder", size_in_billions="1_3", model_format="pytorch"
+    )
+    assert resolve(settings, catalog, ("fake", "transformers")).engine == "transformers"
+
+
+def test_a_path_with_a_family_must_be_of_that_family(catalog: Catalog) -> None:
+    settings = ModelSettings(path=Path("/models/mine.gguf"), family="deepseek-coder")
+    config = resolve(settings, catalog, ENGINES).config(Path("/models/mine.gguf"))
+    assert config.engine == "llama.cpp"
+    assert config.variants == catalog.variants("deepseek-coder")
+    assert config.variant_required
+
+
+def test_a_path_without_a_family_may_be_of_any(catalog: Catalog) -> None:
+    config = resolve(ModelSettings(path=Path("/models/folder")), catalog, ENGINES).config(
+        Path("/models/folder")
+    )
+    assert config.engine == "vllm"
+    assert config.variants == catalog.variants()
+    assert not config.variant_required
+
+
+def test_an_engine_that_the_catalogue_does_not_know_may_load_any_path(catalog: Catalog) -> None:
+    settings = ModelSettings(path=Path("/models/mine.gguf"), engine="fake")
+    assert resolve(settings, catalog, ENGINES).engine == "fake"
+
+
+@pytest.mark.parametrize(
+    ("settings", "param", "message"),
+    [
+        ({"model_name": "deepseek-codr"}, "model_name", "Did you mean deepseek-coder"),
+        (
+            {"model_name": "deepseek-coder", "size_in_billions": "2"},
+            "model_name",
+            "There are 1_3, .*33",
+        ),
+        ({"path": Path("/m.gguf"), "family": "deepseek"}, "family", "There are deepseek-coder,"),
+        (
+            {"model_name": "deepseek-coder", "size_in_billions": "33", "engine": "vllm"},
+            "engine",
+            "'vllm' cannot load ggufv2. Engines that can: llama.cpp",
+        ),
+        (
+            {"path": Path("/m.gguf"), "engine": "vllm"},
+            "engine",
+            "'vllm' cannot load a GGUF file. Engines that can: llama.cpp",
+        ),
+        (
+            {"path": Path("/folder"), "engine": "llama.cpp"},
+            "engine",
+            "cannot load a folder of weights. Engines that can: vllm, transformers",
+        ),
+        ({"path": Path("/m.gguf"), "engine": "llama"}, "engine", "There are: fake, llama.cpp,"),
+    ],
+)
+def test_settings_that_cannot_work_say_what_can(
+    catalog: Catalog, settings: dict[str, Any], param: str, message: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=message) as error:
+        resolve(ModelSettings(id="x", **settings), catalog, ENGINES)
+    assert error.value.param == param
+
+
+def test_weights_that_no_engine_here_can_load_say_which_could(catalog: Catalog) -> None:
+    with pytest.raises(InvalidRequest, match=r"vllm or transformers could. There are: llama.cpp."):
+        resolve(ModelSettings(path=Path("/folder")), catalog, ("llama.cpp",))
+
+
+def test_weights_that_are_not_there_are_missed(catalog: Catalog, tmp_path: Path) -> None:
+    settings = ModelSettings(path=tmp_path / "mine.gguf")
+    with pytest.raises(ModelLoadError, match=r"no weights at .*mine.gguf"):
+        resolve(settings, catalog, ENGINES).local_path()

@@ -1,0 +1,55 @@
+from codeserve.app.manager.watchdog import Watchdog
+from codeserve.engines.types import EngineLoad
+
+IDLE = EngineLoad(running=0, waiting=0, steps=7)
+
+
+def looks(*seen: tuple[int, EngineLoad]) -> list[str | None]:
+    """The verdicts of a watchdog that looks once a second."""
+    watchdog = Watchdog(heartbeat_timeout=4.0, stall_timeout=6.0)
+    assert watchdog.interval == 1.0
+    return [watchdog.look(heartbeats, load) for heartbeats, load in seen]
+
+
+def working(step: int) -> EngineLoad:
+    return EngineLoad(running=2, waiting=1, steps=step)
+
+
+def test_an_idle_worker_with_heartbeats_is_well() -> None:
+    assert set(looks(*((beat, IDLE) for beat in range(1, 20)))) == {None}
+
+
+def test_a_worker_that_makes_steps_is_well() -> None:
+    assert set(looks(*((beat, working(beat)) for beat in range(1, 20)))) == {None}
+
+
+def test_a_worker_without_heartbeats_hangs() -> None:
+    *before, verdict = looks(*[(1, IDLE)] * 5)
+    assert set(before) == {None}
+    assert verdict == "the worker hung: no heartbeat for 4 s"
+
+
+def test_a_heartbeat_ends_a_silence() -> None:
+    silence = [(1, IDLE)] * 4
+    assert set(looks(*silence, (2, IDLE), *[(2, IDLE)] * 3)) == {None}
+
+
+def test_work_without_a_step_is_a_hang() -> None:
+    *before, verdict = looks(*((beat, working(1)) for beat in range(1, 8)))
+    assert set(before) == {None}
+    assert verdict is not None
+    assert "no step completed for 6 s with 2 requests running and 1 waiting" in verdict
+
+
+def test_requests_that_wait_for_an_engine_that_does_nothing_are_a_hang() -> None:
+    load = EngineLoad(running=0, waiting=1, steps=0)
+    assert looks(*((beat, load) for beat in range(1, 8)))[-1] is not None
+
+
+def test_idle_time_does_not_count_as_a_stall() -> None:
+    idle = [(beat, IDLE) for beat in range(1, 20)]
+    assert set(looks(*idle, *((beat, working(7)) for beat in range(20, 25)))) == {None}
+
+
+def test_the_interval_suits_a_short_timeout() -> None:
+    assert Watchdog(heartbeat_timeout=2.0, stall_timeout=300.0).interval == 0.5
