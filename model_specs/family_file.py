@@ -31,7 +31,7 @@ def read_family(path: Path, shipped: Path) -> ModelFamily:
     if isinstance(variants, list):
         folders = (path.parent, shipped)
         family["variants"] = [
-            _complete(path, variant, family.get("model_name"), folders)
+            _complete(path, variant, family.get("model_name", ""), folders)
             if isinstance(variant, dict)
             else variant
             for variant in variants

@@ -24,6 +24,7 @@ def test_a_sound_file_is_read(tmp_path: Path, family_text: str):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
+        ('model_name = "mine"', "", "family: Object missing required field `model_name`"),
         ('languages = ["en"]', "", "family: Object missing required field `languages`"),
         (
             "eos = ",
