@@ -46,23 +46,71 @@ class Pull(msgspec.Struct):
     progress: list[tuple[int, int | None]] = []
 
 
-class Hub:
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the hub would with what its server holds."""
+
+    server: "Hub"
+
+    def do_HEAD(self) -> None:
+        self._answer(with_body=False)
+
+    def do_GET(self) -> None:
+        self._answer(with_body=True)
+
+    def log_message(self, format: str, *args: object) -> None:
+        self.server.requests.append(f"{self.command} {self.path}")
+
+    def _answer(self, *, with_body: bool) -> None:
+        parts = unquote(urlsplit(self.path).path).strip("/").split("/")
+        is_api = parts[:2] == ["api", "models"]
+        repository = "/".join(parts[2:4] if is_api else parts[:2])
+        files = self.server.repositories.get(repository)
+        if repository in self.server.refused:
+            self._refuse(*self.server.refused[repository])
+        elif files is None:
+            self._refuse(401, "RepoNotFound")
+        elif is_api:
+            listing = _tree(files) if parts[4] == "tree" else _model(repository, files)
+            self._reply(json.dumps(listing).encode(), with_body=with_body)
+        elif (name := "/".join(parts[4:])) in files:
+            self._reply(files[name], with_body=with_body)
+        else:
+            self._refuse(404, "EntryNotFound")
+
+    def _reply(self, content: bytes, *, with_body: bool) -> None:
+        self.send_response(200)
+        self.send_header("ETag", f'"{sha1(content).hexdigest()}"')
+        self.send_header("X-Repo-Commit", REVISION)
+        self.send_header("X-Linked-Size", str(len(content)))
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if with_body:
+            self.wfile.write(content)
+
+    def _refuse(self, status: int, code: str) -> None:
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+class Hub(ThreadingHTTPServer):
     """Repositories of files, served in the hub's protocol, and the requests it has seen."""
 
     def __init__(self, home: Path) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
         self.repositories: dict[str, dict[str, bytes]] = {}
         self.refused: dict[str, tuple[int, str]] = {}
         """Repository to the status and the hub's error code it answers with."""
         self.requests: list[str] = []
         self.home = home
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
 
     def pull(self, spec: ModelSpec, quantization: str, **environment: str) -> Pull:
         """Fetch in a new process."""
         variables = {
             **os.environ,
             "HF_HOME": str(self.home),
-            "HF_ENDPOINT": f"http://127.0.0.1:{self.server.server_port}",
+            "HF_ENDPOINT": f"http://127.0.0.1:{self.server_port}",
             "HF_HUB_OFFLINE": "0",
             "HF_HUB_DISABLE_XET": "1",
             **environment,
@@ -76,53 +124,6 @@ class Hub:
             check=True,
         )
         return msgspec.json.decode(done.stdout, type=Pull)
-
-
-def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self._answer(with_body=False)
-
-        def do_GET(self) -> None:
-            self._answer(with_body=True)
-
-        def log_message(self, format: str, *args: object) -> None:
-            hub.requests.append(f"{self.command} {self.path}")
-
-        def _answer(self, *, with_body: bool) -> None:
-            parts = unquote(urlsplit(self.path).path).strip("/").split("/")
-            is_api = parts[:2] == ["api", "models"]
-            repository = "/".join(parts[2:4] if is_api else parts[:2])
-            files = hub.repositories.get(repository)
-            if repository in hub.refused:
-                self._refuse(*hub.refused[repository])
-            elif files is None:
-                self._refuse(401, "RepoNotFound")
-            elif is_api:
-                listing = _tree(files) if parts[4] == "tree" else _model(repository, files)
-                self._reply(json.dumps(listing).encode(), with_body=with_body)
-            elif (name := "/".join(parts[4:])) in files:
-                self._reply(files[name], with_body=with_body)
-            else:
-                self._refuse(404, "EntryNotFound")
-
-        def _reply(self, content: bytes, *, with_body: bool) -> None:
-            self.send_response(200)
-            self.send_header("ETag", f'"{sha1(content).hexdigest()}"')
-            self.send_header("X-Repo-Commit", REVISION)
-            self.send_header("X-Linked-Size", str(len(content)))
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if with_body:
-                self.wfile.write(content)
-
-        def _refuse(self, status: int, code: str) -> None:
-            self.send_response(status)
-            self.send_header("X-Error-Code", code)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-    return Handler
 
 
 def _tree(files: dict[str, bytes]) -> list[dict[str, object]]:
@@ -140,9 +141,9 @@ def _model(repository: str, files: dict[str, bytes]) -> dict[str, object]:
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
     hub = Hub(tmp_path / "cache")
-    thread = Thread(target=hub.server.serve_forever)
+    thread = Thread(target=hub.serve_forever)
     thread.start()
     yield hub
-    hub.server.shutdown()
+    hub.shutdown()
     thread.join()
-    hub.server.server_close()
+    hub.server_close()
