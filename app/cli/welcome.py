@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from codeserve.app.manager.status import ModelStatus
@@ -54,13 +55,13 @@ def _completion_example(url: str, model_id: str) -> tuple[str, str]:
     return curl, _python(url, "client.completions.create", request, "chunk.choices[0].text")
 
 
-def _curl(url: str, request: dict[str, object]) -> str:
+def _curl(url: str, request: Mapping[str, object]) -> str:
     data = json.dumps({**request, "stream": True}, ensure_ascii=False)
     header = "'Content-Type: application/json'"
     return f"curl -N {url} \\\n  -H {header} \\\n  -d {shlex.quote(data)}"
 
 
-def _python(url: str, method: str, request: dict[str, object], text: str) -> str:
+def _python(url: str, method: str, request: Mapping[str, object], text: str) -> str:
     arguments = "".join(
         f"    {name}={json.dumps(value, ensure_ascii=False)},\n" for name, value in request.items()
     )

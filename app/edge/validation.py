@@ -41,10 +41,10 @@ def refusal_of(error: RequestValidationError) -> InvalidRequest:
     """The refusal for the first thing that is wrong in a request."""
     first: Mapping[str, Any] = error.errors()[0]
     kind: str = first["type"]
-    field = field_path(first["loc"][1:])
+    field = first.get("ctx", {}).get("param") or field_path(first["loc"][1:])
     if kind == "json_invalid":
         return malformed_json(f"{first['ctx']['error']} at character {first['loc'][-1]}")
-    if first["loc"] == ("body",) or field == "model":
+    if field in ("", "model"):
         return InvalidRequest(
             "you must provide a model parameter (in a JSON object, with the header Content-Type: "
             "application/json)"

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from codeserve.app.settings import EMBEDDED_MODEL, ModelSettings, Settings, SettingsError
 
 

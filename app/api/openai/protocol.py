@@ -67,7 +67,7 @@ class GenerationBody(Body):
     def _options_of_a_stream(self) -> Self:
         if self.stream_options is not None and not self.stream:
             raise PydanticCustomError(
-                "stream_options", "The 'stream_options' parameter is allowed with 'stream' only."
+                "invalid_value", "it is allowed with 'stream' only.", {"param": "stream_options"}
             )
         return self
 
@@ -75,8 +75,9 @@ class GenerationBody(Body):
     def _one_repetition_penalty(self) -> Self:
         if None not in (self.repetition_penalty, self.repeat_penalty):
             raise PydanticCustomError(
-                "repeat_penalty",
-                "'repetition_penalty' and 'repeat_penalty' mean the same; send one.",
+                "invalid_value",
+                "it means the same as 'repetition_penalty'; send one of them.",
+                {"param": "repeat_penalty"},
             )
         return self
 

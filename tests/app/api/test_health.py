@@ -1,0 +1,47 @@
+from typing import Any
+
+import httpx
+import pytest
+
+
+def test_the_process_lives(client: httpx.Client) -> None:
+    assert client.get("/livez").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/health", "/v1/health"])
+def test_a_server_is_ready_though_one_of_its_models_failed(client: httpx.Client, path: str) -> None:
+    response = client.get(path)
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_one_model_can_be_asked_for(client: httpx.Client) -> None:
+    assert client.get("/readyz", params={"model": "fast"}).status_code == 200
+    broken = client.get("/readyz", params={"model": "broken"})
+    assert broken.status_code == 503
+    assert broken.json()["models"][0]["state"] == "failed"
+    assert client.get("/readyz", params={"model": "none"}).status_code == 404
+
+
+def test_a_server_without_a_model_that_serves_is_not_ready(
+    start_server: Any, make_model: Any
+) -> None:
+    with start_server(make_model("broken", fail_load="no weights")) as server:
+        response = httpx.get(f"{server.url}/health")
+    assert response.status_code == 503
+    (model,) = response.json()["models"]
+    assert (model["id"], model["state"], model["phase"]) == ("broken", "failed", "failed")
+    assert "no weights" in model["error"]
+
+
+def test_a_server_that_loads_is_not_ready_and_says_how_far_it_is(
+    start_server: Any, make_model: Any
+) -> None:
+    slow = make_model("slow", load_seconds=60)
+    with start_server(slow, wait=False) as server, server.client() as client:
+        response = client.get("/readyz")
+        while response.json()["models"][0]["phase"] != "weights":
+            response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    (model,) = response.json()["models"]
+    assert (model["state"], model["progress"]) == ("loading", 0.0)

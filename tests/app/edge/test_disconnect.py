@@ -1,0 +1,105 @@
+import asyncio
+import time
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import Request
+
+from codeserve.app.edge.disconnect import ClientDisconnected, until_disconnect
+
+
+class Connection:
+    """A connection whose client can go away."""
+
+    def __init__(self) -> None:
+        self.gone = asyncio.Event()
+        self.request = Request({"type": "http"}, self._receive)
+
+    async def _receive(self) -> dict[str, Any]:
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+
+async def test_the_result_of_the_work_comes_back() -> None:
+    async def work() -> int:
+        return 7
+
+    assert await until_disconnect(Connection().request, work()) == 7
+
+
+async def test_an_error_of_the_work_comes_back() -> None:
+    async def work() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await until_disconnect(Connection().request, work())
+
+
+async def test_work_is_cancelled_when_the_client_goes_away() -> None:
+    connection = Connection()
+    cancelled = asyncio.Event()
+
+    async def work() -> None:
+        connection.gone.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    with pytest.raises(ClientDisconnected):
+        await until_disconnect(connection.request, work())
+    assert cancelled.is_set()
+
+
+async def test_work_is_cancelled_with_its_request() -> None:
+    started, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    waiting = asyncio.create_task(until_disconnect(Connection().request, work()))
+    await started.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert cancelled.is_set()
+
+
+def wait_until_busy(client: httpx.Client, model: str, *, running: int, waiting: int) -> None:
+    """Wait until so many requests run and wait."""
+    while True:
+        status = client.get(f"/v1/models/{model}").json()
+        if (status["running"], status["waiting"]) == (running, waiting):
+            return
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_goes_away_frees_its_slot(client: httpx.Client, stream: bool) -> None:
+    body = {"model": "slow", "prompt": "a", "max_tokens": 4000, "stream": stream}
+    async with httpx.AsyncClient(base_url=client.base_url) as leaving:
+        asking = asyncio.create_task(leaving.post("/v1/completions", json=body))
+        await asyncio.to_thread(wait_until_busy, client, "slow", running=1, waiting=0)
+        asking.cancel()
+    await asyncio.to_thread(wait_until_busy, client, "slow", running=0, waiting=0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_client_that_goes_away_leaves_the_queue(client: httpx.Client, stream: bool) -> None:
+    body = {"model": "slow", "prompt": "a", "max_tokens": 4000, "stream": stream}
+    async with httpx.AsyncClient(base_url=client.base_url) as staying:
+        served = [asyncio.create_task(staying.post("/v1/completions", json=body)) for _ in range(2)]
+        await asyncio.to_thread(wait_until_busy, client, "slow", running=2, waiting=0)
+        async with httpx.AsyncClient(base_url=client.base_url) as leaving:
+            asking = asyncio.create_task(leaving.post("/v1/completions", json=body))
+            await asyncio.to_thread(wait_until_busy, client, "slow", running=2, waiting=1)
+            asking.cancel()
+        await asyncio.to_thread(wait_until_busy, client, "slow", running=2, waiting=0)
+        for task in served:
+            task.cancel()
+    await asyncio.to_thread(wait_until_busy, client, "slow", running=0, waiting=0)

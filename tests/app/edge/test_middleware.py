@@ -1,0 +1,138 @@
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+import structlog
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from codeserve.app.edge.errors import install_error_handlers
+from codeserve.app.edge.middleware import BodyLimit, HeadAsGet, RequestContext
+
+
+def small_app() -> FastAPI:
+    app = FastAPI(
+        middleware=[
+            Middleware(RequestContext),
+            Middleware(HeadAsGet),
+            Middleware(BodyLimit, max_bytes=20),
+        ]
+    )
+    install_error_handlers(app)
+
+    async def echo(body: dict[str, str]) -> dict[str, str]:
+        return body
+
+    async def fine() -> str:
+        return "fine"
+
+    async def fall() -> str:
+        raise ZeroDivisionError("secret")
+
+    app.add_api_route("/echo", echo, methods=["POST"])
+    app.add_api_route("/fine", fine)
+    app.add_api_route("/livez", fine)
+    app.add_api_route("/fall", fall)
+    return app
+
+
+@pytest.fixture
+async def asgi() -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(small_app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        yield client
+
+
+@pytest.fixture
+def log_lines() -> Iterator[list[structlog.typing.EventDict]]:
+    with structlog.testing.capture_logs() as lines:
+        yield lines
+
+
+async def test_every_response_has_an_id_of_its_own(asgi: httpx.AsyncClient) -> None:
+    ids = {(await asgi.get(path)).headers["x-request-id"] for path in ("/fine", "/fine", "/none")}
+    assert len(ids) == 3
+
+
+async def test_a_clients_own_id_comes_back(asgi: httpx.AsyncClient) -> None:
+    response = await asgi.get("/fine", headers={"x-request-id": "abc-1"})
+    assert response.headers["x-request-id"] == "abc-1"
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "tab\there"])
+async def test_an_unfit_id_is_replaced(asgi: httpx.AsyncClient, given: str) -> None:
+    response = await asgi.get("/fine", headers={"x-request-id": given})
+    assert response.headers["x-request-id"].startswith("req_")
+
+
+async def test_the_time_to_the_headers_is_told(asgi: httpx.AsyncClient) -> None:
+    assert (await asgi.get("/fine")).headers["openai-processing-ms"].isdecimal()
+
+
+async def test_what_nobody_expected_is_a_500_with_an_id_and_without_a_traceback(
+    asgi: httpx.AsyncClient,
+) -> None:
+    response = await asgi.get("/fall")
+    assert response.status_code == 500
+    assert response.json()["error"]["code"] == "internal_error"
+    assert "secret" not in response.text
+    assert response.headers["x-request-id"].startswith("req_")
+
+
+async def test_head_answers_like_get_without_a_body(asgi: httpx.AsyncClient) -> None:
+    got, headed = await asgi.get("/fine"), await asgi.head("/fine")
+    assert headed.status_code == 200
+    assert headed.content == b""
+    assert headed.headers["content-length"] == got.headers["content-length"]
+
+
+async def test_head_of_a_route_for_posts_is_a_405(asgi: httpx.AsyncClient) -> None:
+    response = await asgi.head("/echo")
+    assert (response.status_code, response.headers["allow"]) == (405, "POST")
+
+
+async def test_a_body_within_the_limit_passes(asgi: httpx.AsyncClient) -> None:
+    assert (await asgi.post("/echo", json={"a": "b"})).json() == {"a": "b"}
+
+
+async def test_an_announced_size_over_the_limit_is_a_413(asgi: httpx.AsyncClient) -> None:
+    response = await asgi.post("/echo", json={"a": "b" * 20})
+    assert response.status_code == 413
+    assert response.json()["error"]["code"] == "request_too_large"
+    assert "20 bytes" in response.json()["error"]["message"]
+
+
+async def test_a_chunked_body_over_the_limit_is_a_413(asgi: httpx.AsyncClient) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(10):
+            yield b'{"a": "b"}'
+
+    response = await asgi.post(
+        "/echo", content=chunks(), headers={"content-type": "application/json"}
+    )
+    assert response.status_code == 413
+    assert response.json()["error"]["code"] == "request_too_large"
+
+
+async def test_a_request_is_one_log_line(
+    log_lines: list[structlog.typing.EventDict], asgi: httpx.AsyncClient
+) -> None:
+    await asgi.get("/none", headers={"x-request-id": "abc-1"})
+    (line,) = log_lines
+    assert line.pop("ms") >= 0
+    assert line == {
+        "event": "request",
+        "log_level": "info",
+        "id": "abc-1",
+        "method": "GET",
+        "path": "/none",
+        "status": 404,
+        "outcome": "invalid_request_error",
+    }
+
+
+async def test_probes_are_not_logged(
+    log_lines: list[structlog.typing.EventDict], asgi: httpx.AsyncClient
+) -> None:
+    await asgi.get("/livez")
+    assert log_lines == []
