@@ -9,7 +9,7 @@ import pytest
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.restarts import RestartPolicy
 from codeserve.app.manager.status import ModelState
-from codeserve.app.settings import ModelSettings, ServerSettings
+from codeserve.app.settings import EMBEDDED_MODEL, ModelSettings, ServerSettings
 from codeserve.engines.errors import (
     EngineFailure,
     EngineRestarted,
@@ -181,3 +181,36 @@ async def test_the_log_tail_of_a_worker_is_kept_after_its_end(
     await manager.launch(ModelSettings(id="wrong", engine=third_party_engine, path=tmp_path))
     status = await manager.wait_ready("wrong")
     assert status.log_tail == ("the weights look odd",)
+
+
+async def test_the_embedded_model_is_found_proved_and_served(manager: ModelManager) -> None:
+    await manager.launch(EMBEDDED_MODEL)
+    status = await manager.wait_ready(EMBEDDED_MODEL.id)
+    assert status.state is ModelState.READY, status.error
+    assert status.info is not None
+    assert status.info.variant.family == "smollm2-instruct"
+    with manager.lease(EMBEDDED_MODEL.id) as model:
+        prompt = model.prompts.chat([{"role": "user", "content": "What is the capital of France?"}])
+        greedy = SamplingParams(temperature=0.0)
+        request = TextRequest(id="1", prompt=prompt, max_tokens=32, sampling=greedy)
+        assert "Paris" in await read(await model.generate(request))
+
+
+async def test_a_file_that_is_no_gguf_fails_the_model(
+    manager: ModelManager, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.gguf"
+    path.write_bytes(b"not a model" * 100)
+    await manager.launch(ModelSettings(id="mine", path=path))
+    status = await manager.wait_ready("mine")
+    assert status.state is ModelState.FAILED
+    assert "mine.gguf" in str(status.error)
+
+
+async def test_weights_of_another_family_fail_the_model(
+    manager: ModelManager, smollm2_path: Path
+) -> None:
+    await manager.launch(ModelSettings(id="mine", path=smollm2_path, family="deepseek-coder"))
+    status = await manager.wait_ready("mine")
+    assert status.state is ModelState.FAILED
+    assert "deepseek-coder" in str(status.error)

@@ -1,8 +1,7 @@
-from hypothesis import given
-from hypothesis import strategies as st
-
 from codeserve.engines.text.text_stream import TextStream
 from codeserve.engines.text.tokenizer import Tokenizer
+from hypothesis import given
+from hypothesis import strategies as st
 
 STOPS = ("🦙", "界\n", "</s>")
 tokens = st.one_of(

@@ -2,6 +2,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -122,10 +123,9 @@ async def test_two_hundred_cancelled_requests_leave_every_slot_free(
     await connection.load(step_seconds=0.001)
 
     async def generate(deltas: int) -> None:
-        stream = await client.generate(ask())
-        for _ in range(deltas):
-            await anext(stream)
-        await stream.aclose()
+        async with aclosing(await client.generate(ask())) as stream:
+            for _ in range(deltas):
+                await anext(stream)
 
     async def cancel(turns: int) -> None:
         task = asyncio.create_task(generate(1000))
