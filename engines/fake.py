@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from threading import Event
 
 import msgspec
+
 from codeserve.engines.base import Chunk, Engine, Progress
 from codeserve.engines.batching.loop import StepEngine
 from codeserve.engines.errors import ModelLoadError

@@ -7,6 +7,7 @@ from typing import Any
 
 import llama_cpp
 import msgspec
+
 from codeserve.engines.base import Chunk, Engine, Progress
 from codeserve.engines.batching.loop import StepEngine
 from codeserve.engines.errors import ModelLoadError

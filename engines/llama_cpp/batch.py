@@ -6,6 +6,7 @@ from typing import Any
 
 import llama_cpp
 import numpy as np
+
 from codeserve.engines.base import Chunk
 
 

@@ -1,6 +1,7 @@
 """llama.cpp's working state: the KV cache and the buffers of a step."""
 
 import llama_cpp
+
 from codeserve.engines.errors import EngineFailure, ModelLoadError
 from codeserve.engines.llama_cpp.batch import Batch
 from codeserve.engines.llama_cpp.log import LlamaLog

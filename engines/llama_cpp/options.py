@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import llama_cpp
 import msgspec
+
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.llama_cpp.cores import usable_cores
 

@@ -5,6 +5,7 @@ from math import isclose
 from typing import Any
 
 import llama_cpp
+
 from codeserve.engines.llama_cpp.weights import Weights
 from codeserve.model_specs.spec import Variant
 
@@ -66,6 +67,6 @@ def _same(found: str, value: Value) -> bool:
         case bool(flag):
             return found == str(flag).lower()
         case int(number) | float(number):
-            return isclose(float(found), number, rel_tol=1e-5)
+            return isclose(float(found), number, rel_tol=1e-6, abs_tol=1e-6)
         case text:
             return found == text

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import llama_cpp
+
 from codeserve.engines.types import GenerationRequest, SamplingParams
 
 GREEDY_BELOW = 1e-5

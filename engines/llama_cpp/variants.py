@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 import llama_cpp
+
 from codeserve.engines.llama_cpp.vocabulary import LlamaVocabulary
 from codeserve.engines.llama_cpp.weights import Weights
 from codeserve.model_specs.spec import Fim, Variant

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import llama_cpp
+
 from codeserve.engines.llama_cpp.long_runs import pieces
 
 SPECIAL = (

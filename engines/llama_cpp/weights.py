@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import llama_cpp
+
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.llama_cpp.log import LlamaLog
 from codeserve.engines.llama_cpp.options import LlamaCppOptions
@@ -38,7 +39,7 @@ class Weights:
         self.pointer = llama_cpp.llama_model_load_from_file(bytes(path), params)
         if not self.pointer:
             cause = log.first_error or "llama.cpp gives no reason"
-            raise ModelLoadError(f"{path} could not be loaded, it may be incomplete: {cause}")
+            raise ModelLoadError(f"{path} could not be loaded: {cause}")
         self.vocabulary = LlamaVocabulary(llama_cpp.llama_model_get_vocab(self.pointer))
 
     @classmethod

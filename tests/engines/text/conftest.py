@@ -2,6 +2,7 @@ import re
 from collections.abc import Mapping
 
 import pytest
+
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.model_specs.spec import Variant
 

@@ -1,6 +1,7 @@
-from codeserve.engines.text.spellings import Spellings
 from hypothesis import given
 from hypothesis import strategies as st
+
+from codeserve.engines.text.spellings import Spellings
 
 SPELLINGS = ["<|EOT|>", "|><|", "<|", "<pad>", "aaa", "a"]
 

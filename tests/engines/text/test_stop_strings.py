@@ -1,8 +1,9 @@
 import pytest
-from codeserve.engines.errors import InvalidRequest
-from codeserve.engines.text.stop_strings import StopStrings
 from hypothesis import given
 from hypothesis import strategies as st
+
+from codeserve.engines.errors import InvalidRequest
+from codeserve.engines.text.stop_strings import StopStrings
 
 texts = st.text(alphabet="abc\n", max_size=30)
 stop_lists = st.lists(st.text(alphabet="abc\n", min_size=1, max_size=5), max_size=4)

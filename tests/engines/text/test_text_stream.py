@@ -1,7 +1,8 @@
-from codeserve.engines.text.text_stream import TextStream
-from codeserve.engines.text.tokenizer import Tokenizer
 from hypothesis import given
 from hypothesis import strategies as st
+
+from codeserve.engines.text.text_stream import TextStream
+from codeserve.engines.text.tokenizer import Tokenizer
 
 STOPS = ("🦙", "界\n", "</s>")
 tokens = st.one_of(

@@ -1,9 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from codeserve.engines.errors import InvalidRequest
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.model_specs.segments import Content, Control, Ids, Text
-from hypothesis import given
-from hypothesis import strategies as st
 
 FRAGMENTS = ["<|EOT|>", "<|", "|><|", "<bos>", "[PAD9]", "EOT", "ü", "|>", "x", "é", "\n"]
 
