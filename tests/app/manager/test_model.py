@@ -15,6 +15,7 @@ from codeserve.engines.errors import (
     EngineRestarted,
     ModelUnavailable,
 )
+from codeserve.engines.types import SamplingParams, TextRequest
 from codeserve.engines.worker.client import TextStream
 from codeserve.model_specs.catalog import Catalog
 
@@ -183,17 +184,21 @@ async def test_the_log_tail_of_a_worker_is_kept_after_its_end(
     assert status.log_tail == ("the weights look odd",)
 
 
-async def test_the_embedded_model_is_found_proved_and_served(manager: ModelManager) -> None:
+async def test_the_embedded_model_is_found_proved_and_served(
+    launcher: Any, catalog: Catalog
+) -> None:
+    manager = ModelManager(ServerSettings(), launcher, catalog)
     await manager.launch(EMBEDDED_MODEL)
     status = await manager.wait_ready(EMBEDDED_MODEL.id)
     assert status.state is ModelState.READY, status.error
     assert status.info is not None
     assert status.info.variant.family == "smollm2-instruct"
     with manager.lease(EMBEDDED_MODEL.id) as model:
-        prompt = model.prompts.chat([{"role": "user", "content": "What is the capital of France?"}])
         greedy = SamplingParams(temperature=0.0)
-        request = TextRequest(id="1", prompt=prompt, max_tokens=32, sampling=greedy)
+        prompt = model.prompts.raw("The capital of France is")
+        request = TextRequest(id="1", prompt=prompt, max_tokens=2, sampling=greedy)
         assert "Paris" in await read(await model.generate(request))
+    await manager.stop()
 
 
 async def test_a_file_that_is_no_gguf_fails_the_model(
