@@ -59,9 +59,11 @@ class LocalLauncher:
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
             )
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(socket.parent)
-            raise ModelLoadError(f"A worker process cannot be started: {error}") from error
+            if isinstance(error, OSError):
+                raise ModelLoadError(f"A worker process cannot be started: {error}") from error
+            raise
         return LocalWorker(process, socket, log)
 
 

@@ -10,7 +10,7 @@ from codeserve.app.manager.watchdog import Watchdog
 from codeserve.engines.base import Progress
 from codeserve.engines.errors import EngineRestarted, ModelUnavailable
 from codeserve.engines.types import EngineConfig, EngineInfo
-from codeserve.engines.worker.client import WorkerClient
+from codeserve.engines.worker.client import RETRY_AFTER_SECONDS, WorkerClient
 
 CONNECT_SECONDS = 60.0
 EXIT_SECONDS = 5.0
@@ -70,7 +70,8 @@ class Session:
             await asyncio.wait([closing], timeout=watchdog.interval)
             verdict = watchdog.look(self.client.heartbeats, self.client.engine_load)
             if verdict is not None and not closing.done():
-                await self.client.close(EngineRestarted(f"The request was lost: {verdict}."))
+                reason = f"The request was lost: {verdict}. Try again."
+                await self.client.close(EngineRestarted(reason, retry_after=RETRY_AFTER_SECONDS))
                 await self._worker.end(0)
                 return verdict
         await self._worker.end(EXIT_SECONDS)

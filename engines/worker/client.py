@@ -103,9 +103,9 @@ class WorkerClient:
 
     def shut_down(self, reason: ServerError) -> None:
         """Fail requests in flight with ``reason``, and ask the worker to unload and exit."""
-        self._ending = reason
-        self._end(None)
         if not self._reader.done():
+            self._ending = reason
+            self._end(None)
             self._send(Shutdown())
 
     async def wait_closed(self) -> None:

@@ -20,7 +20,7 @@ class TextStream:
         self.prompt_tokens = 0
         self._id = request_id
         self._abandon = abandon
-        self._accepted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answered = asyncio.Event()
         self._news = asyncio.Event()
         self._text: list[str] = []
         self._token_ids: list[int] = []
@@ -30,13 +30,13 @@ class TextStream:
 
     async def accepted(self) -> None:
         """Wait until the worker has accepted the request. Raises ServingError where it has not."""
-        await self._accepted
+        await self._answered.wait()
+        self._raise_error()
 
     def accept(self, prompt_tokens: int) -> None:
         """Take note that the request is queued."""
         self.prompt_tokens = prompt_tokens
-        if not self._accepted.done():
-            self._accepted.set_result(None)
+        self._answered.set()
 
     def put(self, delta: TextDelta) -> None:
         """Add ``delta`` to what waits."""
@@ -49,10 +49,8 @@ class TextStream:
     def fail(self, error: ServingError) -> None:
         """End with ``error`` after all that waits."""
         self._ended = True
-        if not self._accepted.done():
-            self._accepted.set_exception(error)
-        else:
-            self._error = error
+        self._error = error
+        self._answered.set()
         self._news.set()
 
     def __aiter__(self) -> "TextStream":
@@ -62,10 +60,13 @@ class TextStream:
         await self._news.wait()
         if self._latest is not None:
             return self._take(self._latest)
+        self._raise_error()
+        raise StopAsyncIteration
+
+    def _raise_error(self) -> None:
         error, self._error = self._error, None
         if error is not None:
             raise error
-        raise StopAsyncIteration
 
     def _take(self, latest: TextDelta) -> TextDelta:
         merged = TextDelta(
