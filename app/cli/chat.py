@@ -2,17 +2,20 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codeserve.app.cli.client import DEFAULT_URL, ModelId, ServerClient, Url
+from codeserve.app.cli.options import DEFAULT_URL, ModelId, Url
+
+if TYPE_CHECKING:
+    from codeserve.app.cli.client import ServerClient
 
 
 class Conversation:
     """Messages with one model, which remembers what was said."""
 
-    def __init__(self, server: ServerClient, model: str, system: str | None) -> None:
+    def __init__(self, server: "ServerClient", model: str, system: str | None) -> None:
         self._server = server
         self._model = model
         self._messages = [{"role": "system", "content": system}] if system is not None else []
@@ -41,12 +44,14 @@ def chat(
     model: ModelId = None,
 ) -> None:
     """Talk to a running server: one MESSAGE, or a conversation until Ctrl-D."""
-    server = ServerClient(url)
-    conversation = Conversation(server, model or server.first_model(), system)
-    if message is None and sys.stdin.isatty():
-        _converse(conversation)
-    else:
-        _show(conversation.ask(sys.stdin.read() if message is None else message))
+    from codeserve.app.cli.client import ServerClient
+
+    with ServerClient(url) as server:
+        conversation = Conversation(server, model or server.first_model(), system)
+        if message is None and sys.stdin.isatty():
+            _converse(conversation)
+        else:
+            _show(conversation.ask(sys.stdin.read() if message is None else message))
 
 
 def _converse(conversation: Conversation) -> None:

@@ -3,20 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any, Self
 
 import httpx
-import typer
-from httpx_sse import EventSource
+from httpx_sse import EventSource, SSEError
 
 from codeserve.app.cli.failure import fail
-
-DEFAULT_URL = "http://127.0.0.1:8000"
-
-Url = Annotated[str, typer.Option(envvar="CODESERVE_URL", help="Address of the server.")]
-ModelId = Annotated[
-    str | None, typer.Option("--model", help="Id of the model; default: the first one served.")
-]
 
 
 class ServerClient:
@@ -27,6 +19,12 @@ class ServerClient:
         self._http = httpx.Client(
             base_url=self._url, timeout=httpx.Timeout(10, read=None), follow_redirects=True
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._http.close()
 
     def first_model(self) -> str:
         """The id of the first model that the server lists."""
@@ -60,10 +58,10 @@ class ServerClient:
             yield
         except httpx.ConnectError:
             fail(f"no server answers at {self._url}; start one with: codeserve serve")
-        except httpx.HTTPError as error:
-            fail(f"{self._url}: {error or type(error).__name__}")
-        except (ValueError, LookupError, TypeError):
+        except (SSEError, ValueError, LookupError, TypeError):
             fail(f"{self._url} does not answer like an OpenAI-compatible server")
+        except httpx.HTTPError as error:
+            fail(f"{self._url}: {str(error) or type(error).__name__}")
 
     def _require_success(self, response: httpx.Response) -> None:
         if response.is_success:

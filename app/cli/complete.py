@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from codeserve.app.cli.client import DEFAULT_URL, ModelId, ServerClient, Url
+from codeserve.app.cli.options import DEFAULT_URL, ModelId, Url
 
 
 def complete(
@@ -20,14 +20,16 @@ def complete(
     model: ModelId = None,
 ) -> None:
     """Continue PROMPT with a running server, or fill the hole between PROMPT and --suffix."""
-    server = ServerClient(url)
-    body = {
-        "model": model or server.first_model(),
-        "prompt": sys.stdin.read() if prompt is None else prompt,
-        "suffix": suffix,
-        "max_tokens": max_tokens,
-    }
-    for choice in server.stream("/v1/completions", body):
-        typer.echo(choice["text"], nl=False)
+    from codeserve.app.cli.client import ServerClient
+
+    with ServerClient(url) as server:
+        body = {
+            "model": model or server.first_model(),
+            "prompt": sys.stdin.read() if prompt is None else prompt,
+            "suffix": suffix,
+            "max_tokens": max_tokens,
+        }
+        for choice in server.stream("/v1/completions", body):
+            typer.echo(choice["text"], nl=False)
     if sys.stdout.isatty():
         typer.echo()

@@ -1,0 +1,68 @@
+"""``codeserve serve`` as users run it: a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("codeserve")
+
+
+class ServeProcess:
+    """A running ``codeserve serve``; its output goes to files."""
+
+    def __init__(self, folder: Path, config: str, *arguments: str, **environment: str) -> None:
+        config_file = folder / "codeserve.toml"
+        config_file.write_text(config)
+        self._out = folder / "out"
+        self._err = folder / "err"
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self.process = subprocess.Popen(
+                [COMMAND, "serve", "--config", config_file, "--port", "0", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env={**os.environ, **environment},
+            )
+
+    @property
+    def out(self) -> str:
+        """What it has written to stdout so far."""
+        return self._out.read_text()
+
+    @property
+    def err(self) -> str:
+        """What it has written to stderr so far."""
+        return self._err.read_text()
+
+    def url(self) -> str:
+        """Where it answers, once it says that it is ready."""
+        while self.process.poll() is None:
+            if ready := re.search(r"ready on (http://\S+)", self.out):
+                return ready[1]
+            time.sleep(0.02)
+        pytest.fail(f"serve ended with {self.process.returncode}: {self.err}")
+
+    def exit_code(self) -> int:
+        """Wait for its end."""
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., ServeProcess]]:
+    """Start ``codeserve serve`` with a config; it is ended with the test."""
+    started: list[ServeProcess] = []
+
+    def start(config: str, *arguments: str, **environment: str) -> ServeProcess:
+        started.append(ServeProcess(tmp_path, config, *arguments, **environment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.wait()

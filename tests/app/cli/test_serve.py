@@ -1,0 +1,100 @@
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner, Result
+
+from codeserve.app.cli.main import build_cli
+
+FAKE = '[[models]]\nid = "fast"\npath = "/dev/null"\nengine = "fake"\n'
+
+
+def run_serve(*arguments: object) -> Result:
+    return CliRunner().invoke(build_cli(), ["serve", *map(str, arguments)])
+
+
+def test_a_port_in_use_is_one_line_and_exit_code_1() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run_serve("--port", port)
+    assert result.exit_code == 1
+    expected = f"codeserve: port {port} on 127.0.0.1 is in use; choose another with --port\n"
+    assert result.stderr == expected
+
+
+def test_an_address_of_another_machine_is_one_line_and_exit_code_1() -> None:
+    result = run_serve("--host", "192.0.2.1", "--port", 0)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("codeserve: cannot listen on 192.0.2.1 port 0: ")
+
+
+def test_a_missing_config_file_is_a_usage_error(tmp_path: Path) -> None:
+    result = run_serve("--config", tmp_path / "none.toml")
+    assert result.exit_code == 2
+    assert result.stderr == f"codeserve: {tmp_path}/none.toml: No such file or directory\n"
+
+
+def test_an_unknown_key_is_a_usage_error(tmp_path: Path) -> None:
+    config = tmp_path / "codeserve.toml"
+    config.write_text("[server]\nprot = 9000")
+    result = run_serve("--config", config)
+    assert result.exit_code == 2
+    assert "unknown key 'prot'. Did you mean 'port'?" in result.stderr
+
+
+def test_a_malformed_reference_is_a_usage_error() -> None:
+    result = run_serve("--model", "a:1_3:b:c")
+    assert result.exit_code == 2
+    assert "write NAME[:SIZE][:QUANTIZATION]" in result.stderr
+
+
+def test_the_same_model_twice_is_a_usage_error() -> None:
+    result = run_serve("--model", "a.gguf", "--model", "b/a.gguf")
+    assert result.exit_code == 2
+    assert "two models are called 'a'" in result.stderr
+
+
+def test_an_unknown_model_is_a_usage_error_that_names_near_ones(
+    serve: Callable[..., Any],
+) -> None:
+    running = serve("", "--model", "deepseek-codr:1_3")
+    assert running.exit_code() == 2
+    assert "Did you mean deepseek-coder" in running.err
+
+
+def test_missing_weights_end_the_server_with_the_cause(
+    serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    running = serve("", "--model", str(tmp_path / "none.gguf"))
+    assert running.exit_code() == 1
+    assert f"codeserve: none failed to load: There are no weights at {tmp_path}" in running.err
+    assert "Traceback" not in running.err
+
+
+def test_the_only_model_that_fails_ends_the_server_with_its_last_lines(
+    serve: Callable[..., Any],
+) -> None:
+    running = serve(f'{FAKE}options = {{ fail_load = "a tensor is missing" }}')
+    assert running.exit_code() == 1
+    assert "codeserve: fast failed to load: a tensor is missing" in running.err
+
+
+def test_the_last_lines_show_how_to_ask(serve: Callable[..., Any]) -> None:
+    running = serve(FAKE)
+    url = running.url()
+    lines = running.out.rstrip().splitlines()
+    assert f"curl -N {url}/v1/chat/completions \\" in lines
+    assert f'client = OpenAI(base_url="{url}/v1", api_key="none")' in lines
+    assert lines[-1].endswith("codeserve serve --model deepseek-coder-instruct:1_3")
+
+
+def test_a_model_that_fails_beside_another_does_not_end_the_server(
+    serve: Callable[..., Any],
+) -> None:
+    broken = '[[models]]\nid = "broken"\npath = "/dev/null"\nengine = "fake"\n'
+    broken += 'options = { fail_load = "a tensor is missing" }\n'
+    running = serve(broken + FAKE)
+    running.url()
+    assert "with fast\n" in running.out
+    assert "a tensor is missing" in running.err
