@@ -1,6 +1,7 @@
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,12 @@ async def test_a_failed_model_can_be_launched_again(manager: ModelManager, fake:
 async def test_workers_that_die_while_loading_are_given_up_with_the_reason(
     manager: ModelManager, fake: Fake, launcher: Any, eventually: Eventually
 ) -> None:
+    def has_launched(workers: int) -> bool:
+        return len(launcher.workers) == workers
+
     await manager.launch(fake(load_seconds=FOREVER))
-    for attempt in range(3):
-        await eventually(lambda n=attempt: len(launcher.workers) == n + 1)
+    for attempts in (1, 2, 3):
+        await eventually(partial(has_launched, attempts))
         await eventually(lambda: manager.status("fake").phase == "weights")
         os.kill(launcher.workers[-1].pid, signal.SIGILL)
     status = await manager.wait_ready("fake")

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -118,9 +119,7 @@ def test_a_pull_shows_its_progress_and_can_be_stopped(families: Path, tmp_path: 
     assert 0 < progress <= 0.5
 
 
-async def test_weights_that_cannot_be_fetched_fail_the_model(
-    families: Path, launcher: object
-) -> None:
+async def test_weights_that_cannot_be_fetched_fail_the_model(families: Path, launcher: Any) -> None:
     family = FAMILY.replace("HUB", "package").replace("some/far", "no_such_package")
     (families / "far.toml").write_text(family)
     manager = ModelManager(ServerSettings(), launcher, Catalog.load(families))

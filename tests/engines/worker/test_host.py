@@ -78,7 +78,7 @@ async def test_the_deltas_of_one_step_travel_in_one_frame(raw: RawClient, ask: A
         raw.send(Generate(ask()))
     for _ in range(STREAMS):
         await raw.until(Accepted)
-    frames = []
+    frames: list[Deltas] = []
     while len(frames) < 30:
         *_, last = await raw.until(Deltas)
         assert isinstance(last, Deltas)

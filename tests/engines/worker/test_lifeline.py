@@ -1,9 +1,12 @@
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 
 import psutil
+import pytest
 
 PARENT = """
 import asyncio
@@ -34,14 +37,17 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-async def orphan(options: dict[str, object], wait: bool) -> int:
-    """The pid of a worker whose parent was killed."""
+async def orphan(
+    options: dict[str, object], *, wait: bool, before: Callable[[int], None] = lambda pid: None
+) -> int:
+    """The pid of a worker whose parent was killed, after ``before`` was called with it."""
     script = PARENT.replace("{options}", repr(options)).replace("{wait}", repr(wait))
     parent = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", script), stdout=subprocess.PIPE
     )
     assert parent.stdout is not None
     pid = int(await parent.stdout.readline())
+    before(pid)
     parent.kill()
     await parent.wait()
     return pid
@@ -49,6 +55,15 @@ async def orphan(options: dict[str, object], wait: bool) -> int:
 
 async def test_a_serving_worker_dies_with_its_parent(eventually: Eventually) -> None:
     pid = await orphan({}, wait=True)
+    await eventually(lambda: is_gone(pid))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills for a process that cannot")
+async def test_a_worker_that_is_stopped_dies_with_its_parent(eventually: Eventually) -> None:
+    def stop(pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+
+    pid = await orphan({}, wait=True, before=stop)
     await eventually(lambda: is_gone(pid))
 
 
