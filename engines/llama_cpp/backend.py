@@ -11,7 +11,7 @@ import msgspec
 from codeserve.engines.base import Chunk, Engine, Progress
 from codeserve.engines.batching.loop import StepEngine
 from codeserve.engines.errors import ModelLoadError
-from codeserve.engines.llama_cpp import repairs, variants
+from codeserve.engines.llama_cpp import memory, repairs, variants
 from codeserve.engines.llama_cpp.batch import Batch
 from codeserve.engines.llama_cpp.context import Context
 from codeserve.engines.llama_cpp.log import LlamaLog
@@ -21,8 +21,6 @@ from codeserve.engines.llama_cpp.weights import Weights, check_file
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest
 from codeserve.model_specs.spec import Variant
-
-DEFAULT_CONTEXT_LENGTH = 8192
 
 
 class LlamaCppBackend:
@@ -93,7 +91,7 @@ class LlamaCppBackend:
         with closing(Weights.head_of(path, log)) as head:
             variant = self._variant_of(head)
             found = repairs.find(variant, head)
-        context_length = self._context_length(variant.context_length)
+            context_length = self._context_length(variant.context_length, head)
         weights = resources.enter_context(
             closing(
                 Weights.load(
@@ -126,10 +124,15 @@ class LlamaCppBackend:
             )
         return variants.derive(head)
 
-    def _context_length(self, trained: int) -> int:
+    def _context_length(self, trained: int, head: Weights) -> int:
         asked = self._config.context_length
         if asked is None:
-            return min(trained, DEFAULT_CONTEXT_LENGTH)
+            return memory.default_context_length(
+                trained,
+                self._config.max_concurrency,
+                memory.token_bytes(head, self._options),
+                memory.available_bytes() - Path(self._config.path).stat().st_size,
+            )
         if asked > trained:
             raise ModelLoadError(
                 f"context_length is {asked}, but this model was trained for {trained} tokens."
