@@ -43,15 +43,21 @@ def test_another_conversation_has_a_memory_of_its_own(server: Any) -> None:
             assert list(Conversation(client, "short", system=None).ask("a"))
 
 
+def read_until(terminal: int, end: str) -> str:
+    shown = b""
+    while not shown.decode(errors="replace").endswith(end):
+        shown += os.read(terminal, 1024)
+    return shown.decode()
+
+
 def test_a_terminal_gets_a_conversation_until_the_end_of_input(server: Any) -> None:
     terminal, typed = pty.openpty()
     command = [COMMAND, "chat", "--url", server.url, "--model", "short"]
     with subprocess.Popen(command, stdin=typed, stdout=typed, stderr=typed) as talking:
         os.close(typed)
+        read_until(terminal, "> ")
         os.write(terminal, b"a\n")
-        shown = b""
-        while "Köln".encode() not in shown:
-            shown += os.read(terminal, 1024)
+        assert "Köln" in read_until(terminal, "> ")
         os.write(terminal, b"\x04")
         assert talking.wait(30) == 0
     os.close(terminal)
