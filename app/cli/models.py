@@ -45,7 +45,8 @@ def show_model(
         _print_json({**_family_row(family), "specs": specs})
         return
     columns = ("size", "format", "context", "quantizations", "engines", "hubs")
-    _print_table(columns, [[_cell(row[column]) for column in columns] for row in specs])
+    _print_table(columns, [[_cell(row[column]) for column in columns] for row in map(_mark, specs)])
+    typer.echo("* is the default.")
     files = [
         [row["size"], file["quantization"], _gigabytes(file, "file_gb"), _gigabytes(file, "ram_gb")]
         for row in specs
@@ -102,6 +103,13 @@ def _spec_row(family: "ModelFamily", spec: "ModelSpec") -> dict[str, Any]:
             if size is not None
         ],
     }
+
+
+def _mark(row: dict[str, Any]) -> dict[str, Any]:
+    """``row`` with a star at the default quantisation."""
+    default = row["default_quantization"]
+    names = [f"{name}*" if name == default else name for name in row["quantizations"]]
+    return {**row, "quantizations": names}
 
 
 def _gigabytes(file: dict[str, Any], key: str) -> str:

@@ -78,7 +78,7 @@ def test_errors_have_their_classes(sync_client: openai.OpenAI) -> None:
 
 def test_a_failure_in_mid_stream_is_an_exception(start_server: Any, make_model: Any) -> None:
     with (
-        start_server(make_model("mortal", crash_after=4)) as server,
+        start_server(make_model("mortal", crash_after=4, step_seconds=0.1)) as server,
         openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client,
     ):
         stream = client.completions.create(model="mortal", prompt="a", max_tokens=99, stream=True)

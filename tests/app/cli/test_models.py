@@ -29,7 +29,8 @@ def test_a_family_is_shown_with_its_specs_and_the_memory_that_they_need() -> Non
     assert result.exit_code == 0
     assert "GGUF quantization" in result.output
     assert "RAM (GB)" in result.output
-    assert "Q4_K_M" in result.output
+    assert "Q4_K_M*," in result.output
+    assert "* is the default." in result.output
 
 
 def test_a_family_is_json_if_asked_for() -> None:

@@ -30,6 +30,8 @@ def wait_until_refused(url: str) -> None:
             httpx.get(f"{url}/livez")
         except httpx.ConnectError:
             return
+        except httpx.TransportError:  # The connection was made, but nobody will accept it.
+            continue
         time.sleep(0.02)
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import socket
 import time
 from typing import Any
 
@@ -103,3 +104,17 @@ async def test_a_client_that_goes_away_leaves_the_queue(client: httpx.Client, st
         for task in served:
             task.cancel()
     await asyncio.to_thread(wait_until_busy, client, "slow", running=0, waiting=0)
+
+
+def test_two_hundred_cancelled_requests_leave_every_slot_free(client: httpx.Client) -> None:
+    address = (client.base_url.host, client.base_url.port or 0)
+    for number in range(200):
+        stream = "true" if number % 2 else "false"
+        body = f'{{"model":"slow","prompt":"a","max_tokens":4000,"stream":{stream}}}'
+        head = "POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n"
+        with socket.create_connection(address) as connection:
+            connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n{body}".encode())
+            time.sleep(0.005 * (number % 3))
+    wait_until_busy(client, "slow", running=0, waiting=0)
+    after = {"model": "slow", "prompt": "a", "max_tokens": 1}
+    assert client.post("/v1/completions", json=after).status_code == 200

@@ -9,7 +9,10 @@ PATH = "/v1/completions"
 def test_a_failure_in_mid_stream_is_an_event_before_done(
     start_server: Any, make_model: Any
 ) -> None:
-    with start_server(make_model("faulty", fail_after=4)) as server, server.client() as client:
+    with (
+        start_server(make_model("faulty", fail_after=4, step_seconds=0.1)) as server,
+        server.client() as client,
+    ):
         body = {"model": "faulty", "prompt": "a", "max_tokens": 50, "stream": True}
         response = client.post(PATH, json=body)
         assert response.status_code == 200
@@ -23,7 +26,10 @@ def test_a_failure_in_mid_stream_is_an_event_before_done(
 def test_a_crash_of_the_worker_is_a_typed_error(
     start_server: Any, make_model: Any, stream: bool
 ) -> None:
-    with start_server(make_model("mortal", crash_after=4)) as server, server.client() as client:
+    with (
+        start_server(make_model("mortal", crash_after=4, step_seconds=0.1)) as server,
+        server.client() as client,
+    ):
         body = {"model": "mortal", "prompt": "a", "max_tokens": 50, "stream": stream}
         response = client.post(PATH, json=body)
         assert response.status_code == (200 if stream else 503)

@@ -9,7 +9,8 @@ from codeserve.engines.types import SamplingParams
 
 
 def params(**fields: Any) -> SamplingParams:
-    return sampling_params(CompletionRequest(model="m", prompt="a", **fields), vocab_size=100)
+    body = CompletionRequest.model_validate({"model": "m", "prompt": "a", **fields})
+    return sampling_params(body, vocab_size=100)
 
 
 def test_what_is_left_out_has_openais_defaults() -> None:
