@@ -7,6 +7,7 @@ from typing import Any
 
 import llama_cpp
 
+from codeserve.engines.errors import ModelUnavailable
 from codeserve.engines.llama_cpp.long_runs import pieces
 
 SPECIAL = (
@@ -21,7 +22,7 @@ class LlamaVocabulary:
 
     def __init__(self, pointer: Any) -> None:
         """``pointer``: a ``llama_vocab *``."""
-        self._pointer = pointer
+        self._pointer: Any | None = pointer
         self.size: int = llama_cpp.llama_vocab_n_tokens(pointer)
 
     @cached_property
@@ -52,7 +53,13 @@ class LlamaVocabulary:
                 return buffer.raw[:length]
             size = -length
 
+    def close(self) -> None:
+        """Refuse further texts, because the model is about to be freed."""
+        self._pointer = None
+
     def _encode(self, data: bytes) -> list[int]:
+        if self._pointer is None:
+            raise ModelUnavailable("The model was unloaded.")
         size = len(data) + 8
         while True:
             ids = (llama_cpp.llama_token * size)()

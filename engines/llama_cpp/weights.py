@@ -83,6 +83,7 @@ class Weights:
         """Free the memory."""
         pointer, self.pointer = self.pointer, None
         if pointer is not None:
+            self.vocabulary.close()
             llama_cpp.llama_model_free(pointer)
 
     def metadata(self, key: str) -> str | None:

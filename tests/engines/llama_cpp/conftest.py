@@ -71,13 +71,14 @@ class GgufFile:
         item, count = struct.unpack_from("<IQ", self._data, at)
         at += 12
         if item != STRING:
-            return at + count * struct.calcsize(SCALARS[item])
+            return at + int(count) * struct.calcsize(SCALARS[item])
         for _ in range(count):
             at = self._after_string(at)
         return at
 
     def _after_string(self, at: int) -> int:
-        return at + 8 + int(struct.unpack_from("<Q", self._data, at)[0])
+        (length,) = struct.unpack_from("<Q", self._data, at)
+        return at + 8 + int(length)
 
 
 @pytest.fixture

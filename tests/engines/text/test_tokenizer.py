@@ -39,7 +39,7 @@ def test_text_that_spells_control_tokens_stays_text(tokenizer: Tokenizer, parts:
 
 
 def test_neighbouring_texts_are_encoded_as_one(tokenizer: Tokenizer) -> None:
-    segments = [Text("<|E"), Content("OT|>"), Text("")]
+    segments = (Text("<|E"), Content("OT|>"), Text(""))
     assert tokenizer.encode(segments) == plain_ids("<|EOT|>")
 
 

@@ -1,0 +1,281 @@
+"""What every engine promises, shown on each of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codeserve.engines import registry
+from codeserve.engines.base import Engine
+from codeserve.engines.errors import (
+    ContextLengthExceeded,
+    InvalidRequest,
+    ModelUnavailable,
+    QueueFull,
+)
+from codeserve.engines.types import (
+    EngineConfig,
+    FinishReason,
+    GenerationRequest,
+    SamplingParams,
+    TokenDelta,
+)
+from codeserve.model_specs.segments import Text
+
+CONTEXT = 512
+StartEngine = Callable[..., Awaitable[Engine]]
+
+
+@pytest.fixture(params=["fake", "llama.cpp"])
+def engine_name(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+async def start_engine(engine_name: str, smollm2_path: Path) -> AsyncIterator[StartEngine]:
+    """Starts engines that are stopped when the test ends."""
+    async with AsyncExitStack() as resources:
+
+        async def start(max_concurrency: int = 2, max_waiting: int = 256) -> Engine:
+            options = {"n_batch": 16} if engine_name == "llama.cpp" else {"step_seconds": 0.001}
+            config = EngineConfig(
+                engine=engine_name,
+                path=str(smollm2_path),
+                context_length=CONTEXT,
+                max_concurrency=max_concurrency,
+                max_waiting=max_waiting,
+                options=options,
+            )
+            engine = registry.create(config)
+            await engine.start(lambda phase, fraction: None)
+            resources.push_async_callback(engine.stop)
+            return engine
+
+        yield start
+
+
+def a_request(
+    engine: Engine, prompt: str = "Once upon a time", **changes: object
+) -> GenerationRequest:
+    ids = tuple(engine.tokenizer.encode([Text(prompt)]))
+    values: dict[str, object] = {
+        "id": "r",
+        "prompt_ids": ids,
+        "max_tokens": 8,
+        "stop_ids": frozenset(),
+        "sampling": SamplingParams(temperature=0.0),
+    }
+    return GenerationRequest(**(values | changes))  # type: ignore[arg-type]
+
+
+async def deltas_of(engine: Engine, request: GenerationRequest) -> list[TokenDelta]:
+    return [delta async for delta in await engine.generate(request)]
+
+
+async def tokens_of(engine: Engine, request: GenerationRequest) -> list[int]:
+    return [token for delta in await deltas_of(engine, request) for token in delta.token_ids]
+
+
+async def idle(engine: Engine, running: int = 0, waiting: int = 0) -> None:
+    """Wait until so many requests are running and waiting."""
+    async with asyncio.timeout(60):
+        while True:
+            load = engine.load
+            if (load.running, load.waiting) == (running, waiting):
+                return
+            await asyncio.sleep(0.001)
+
+
+async def test_a_generation_ends_with_one_terminal_delta(start_engine: StartEngine) -> None:
+    engine = await start_engine()
+    deltas = await deltas_of(engine, a_request(engine, max_tokens=5))
+
+    assert [delta.finish_reason for delta in deltas[:-1]] == [None] * (len(deltas) - 1)
+    assert deltas[-1].finish_reason is FinishReason.LENGTH
+    assert sum(len(delta.token_ids) for delta in deltas) == 5
+
+
+async def test_a_stop_id_ends_a_generation_and_is_its_last_token(start_engine: StartEngine) -> None:
+    engine = await start_engine()
+    free = await tokens_of(engine, a_request(engine, max_tokens=12))
+    stop = free[6]
+    first = free.index(stop)
+
+    deltas = await deltas_of(engine, a_request(engine, max_tokens=12, stop_ids=frozenset({stop})))
+    assert [token for delta in deltas for token in delta.token_ids] == free[: first + 1]
+    assert deltas[-1].finish_reason is FinishReason.STOP
+
+
+async def test_the_event_loop_runs_on_while_the_engine_computes(start_engine: StartEngine) -> None:
+    engine = await start_engine()
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            ticks += 1
+            await asyncio.sleep(0)
+
+    ticker = asyncio.create_task(tick())
+    before = engine.load.steps
+    await tokens_of(engine, a_request(engine, "w " * 200, max_tokens=4))
+    ticker.cancel()
+    assert engine.load.steps - before > 5
+    assert ticks > 10 * (engine.load.steps - before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"prompt_ids": ()}, InvalidRequest, "no tokens"),
+        ({"prompt_ids": (0, -1)}, InvalidRequest, "token id -1 is outside"),
+        ({"prompt_ids": (10**6,)}, InvalidRequest, "token id 1000000 is outside"),
+        ({"prompt_ids": (5,) * CONTEXT}, ContextLengthExceeded, "512 tokens.*512 tokens"),
+        ({"max_tokens": 0}, InvalidRequest, "max_tokens is 0"),
+        ({"max_tokens": CONTEXT}, InvalidRequest, "max_tokens is 512"),
+        ({"sampling": SamplingParams(logit_bias={10**6: 1.0})}, InvalidRequest, "logit_bias"),
+        ({"sampling": SamplingParams(logit_bias={1: float("inf")})}, InvalidRequest, "logit_bias"),
+        ({"sampling": SamplingParams(temperature=float("nan"))}, InvalidRequest, "temperature"),
+        ({"sampling": SamplingParams(temperature=-1.0)}, InvalidRequest, "temperature"),
+        ({"sampling": SamplingParams(repetition_penalty=0.0)}, InvalidRequest, "repetition"),
+    ],
+)
+async def test_a_request_that_cannot_be_served_is_refused_before_the_first_delta(
+    start_engine: StartEngine,
+    changes: dict[str, Any],
+    error: type[Exception],
+    message: str,
+) -> None:
+    engine = await start_engine()
+    with pytest.raises(error, match=message):
+        await engine.generate(a_request(engine, **changes))
+    assert (engine.load.running, engine.load.waiting) == (0, 0)
+
+
+async def test_one_request_more_than_may_wait_is_refused(start_engine: StartEngine) -> None:
+    engine = await start_engine(max_concurrency=1, max_waiting=2)
+    accepted = [await engine.generate(a_request(engine, max_tokens=100)) for _ in range(3)]
+    with pytest.raises(QueueFull) as caught:
+        await engine.generate(a_request(engine))
+    assert caught.value.retry_after is not None
+
+    await accepted[1].aclose()
+    accepted.append(await engine.generate(a_request(engine)))
+    for generation in accepted:
+        await generation.aclose()
+
+
+async def test_closing_a_queued_generation_takes_it_out_of_the_queue(
+    start_engine: StartEngine,
+) -> None:
+    engine = await start_engine(max_concurrency=1)
+    running = await engine.generate(a_request(engine, max_tokens=400))
+    await anext(running)
+    queued = await engine.generate(a_request(engine))
+    assert (engine.load.running, engine.load.waiting) == (1, 1)
+
+    await queued.aclose()
+    await idle(engine, running=1)
+    await running.aclose()
+    await idle(engine)
+
+
+@pytest.mark.parametrize("tokens_read", [0, 1, 3])
+async def test_closing_a_generation_frees_its_slot_within_one_step(
+    start_engine: StartEngine, tokens_read: int
+) -> None:
+    engine = await start_engine(max_concurrency=1)
+    generation = await engine.generate(a_request(engine, "w " * 200, max_tokens=100))
+    await idle(engine, running=1)
+    for _ in range(tokens_read):
+        await anext(generation)
+
+    steps = engine.load.steps
+    await generation.aclose()
+    await idle(engine)
+    assert engine.load.steps <= steps + 1
+    assert len(await tokens_of(engine, a_request(engine))) == 8
+
+
+async def test_a_cancelled_reader_frees_its_slot(start_engine: StartEngine) -> None:
+    engine = await start_engine(max_concurrency=1)
+    reader = asyncio.create_task(tokens_of(engine, a_request(engine, max_tokens=400)))
+    await idle(engine, running=1)
+    reader.cancel()
+    await asyncio.wait([reader])
+    await idle(engine)
+
+
+async def test_200_start_and_cancel_cycles_leave_every_slot_free(start_engine: StartEngine) -> None:
+    engine = await start_engine(max_concurrency=4)
+    request = a_request(engine, "word " * 20, max_tokens=100)
+    for cycle in range(200):
+        generation = await engine.generate(request)
+        if cycle % 20 == 0:
+            await anext(generation)
+        await generation.aclose()
+    await idle(engine)
+    assert len(await asyncio.gather(*[tokens_of(engine, a_request(engine)) for _ in range(8)])) == 8
+    await idle(engine)
+
+
+async def test_a_generation_that_is_dropped_frees_its_slot(start_engine: StartEngine) -> None:
+    engine = await start_engine(max_concurrency=1)
+    generation = await engine.generate(a_request(engine, max_tokens=400))
+    await idle(engine, running=1)
+    del generation
+    await idle(engine)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+async def test_the_same_seed_gives_the_same_tokens_when_repeated(
+    start_engine: StartEngine, temperature: float
+) -> None:
+    engine = await start_engine()
+    sampling = SamplingParams(temperature=temperature, seed=-(2**40) - 3)
+    first, second = [
+        await tokens_of(engine, a_request(engine, max_tokens=24, sampling=sampling))
+        for _ in range(2)
+    ]
+    assert first == second
+
+
+async def test_more_requests_than_slots_are_all_answered(start_engine: StartEngine) -> None:
+    engine = await start_engine(max_concurrency=3)
+    lengths = [1 + 3 * n for n in range(9)]
+    requests = [a_request(engine, "word " * (40 - n), max_tokens=n, id=str(n)) for n in lengths]
+    answers = await asyncio.gather(*[tokens_of(engine, request) for request in requests])
+    assert [len(answer) for answer in answers] == lengths
+    await idle(engine)
+
+
+async def test_stopping_ends_every_generation_with_an_error(start_engine: StartEngine) -> None:
+    engine = await start_engine(max_concurrency=1)
+    request = a_request(engine, max_tokens=400)
+    running = await engine.generate(request)
+    await anext(running)
+    queued = await engine.generate(request)
+    assert engine.healthy
+
+    await engine.stop()
+    for generation in (running, queued):
+        with pytest.raises(ModelUnavailable):
+            [delta async for delta in generation]
+    assert not engine.healthy
+    with pytest.raises(ModelUnavailable):
+        await engine.generate(request)
+
+
+async def test_info_and_load_describe_the_engine(
+    start_engine: StartEngine, engine_name: str
+) -> None:
+    engine = await start_engine(max_concurrency=3)
+    info = engine.info
+    assert (info.engine, info.context_length, info.max_concurrency) == (engine_name, CONTEXT, 3)
+    assert (info.device, info.repairs) == ("cpu", ())
+    assert info.engine_version
+    assert (engine.load.running, engine.load.waiting, engine.load.steps) == (0, 0, 0)
