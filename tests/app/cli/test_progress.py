@@ -36,6 +36,7 @@ async def test_a_log_gets_a_plain_line_for_each_phase(
     output = io.StringIO()
     await shown_on(Console(file=output), make_model("a", load_seconds=0.5))
     phases = [record.getMessage() for record in caplog.records if "progress" in record.name]
-    assert phases[0] in ("a: pending", "a: loading")
-    assert phases[-2:] == ["a: weights", "a: ready"]
+    assert "a: weights" in phases
+    assert phases[-1] == "a: ready"
+    assert len(phases) == len(set(phases))
     assert output.getvalue() == ""
