@@ -100,6 +100,23 @@ def test_code_is_continued(server: Server) -> None:
     assert sum(right) >= RIGHT * len(held)
 
 
+def test_four_forms_of_a_prompt_mean_the_same(server: Server) -> None:
+    def texts(prompt: Any) -> list[str]:
+        reply = server.client.completions.create(
+            model="tiny-base", prompt=prompt, temperature=0, max_tokens=16
+        )
+        assert [choice.index for choice in reply.choices] == list(range(len(reply.choices)))
+        return [choice.text for choice in reply.choices]
+
+    text, ids = "def add(a, b):\n", [32013, 1551, 957, 7, 64, 11, 270, 1772, 185]
+    [expected] = texts(text)
+
+    assert expected == "    return a + b\n"
+    assert texts([text, text]) == [expected] * 2
+    assert texts(ids) == [expected]
+    assert texts([ids, ids]) == [expected] * 2
+
+
 def test_a_stream_adds_up_to_the_whole_answer(server: Server) -> None:
     for example in examples("chat", ChatExample, 5):
         whole = answer(server, turns(example))
