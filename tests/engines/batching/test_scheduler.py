@@ -36,15 +36,12 @@ class AnyWorkload(RuleBasedStateMachine):
         self.slots, self.step_tokens = slots, slots + spare
         self.scheduler = Scheduler(slots, self.step_tokens)
         self.alive: list[Sequence] = []
-        self.arrived: list[Sequence] = []
-        self.first_tokens: list[Sequence] = []
 
     @rule(prompt=st.integers(1, 50), max_tokens=st.integers(1, 8))
     def arrive(self, prompt: int, max_tokens: int) -> None:
         sequence = a_sequence(prompt, max_tokens)
         self.scheduler.add(sequence)
         self.alive.append(sequence)
-        self.arrived.append(sequence)
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data())
@@ -52,7 +49,6 @@ class AnyWorkload(RuleBasedStateMachine):
         sequence = self.alive.pop(data.draw(st.integers(0, len(self.alive) - 1)))
         slot = sequence.slot
         assert self.scheduler.remove(sequence) == slot
-        self.arrived.remove(sequence)
 
     @rule(token=st.sampled_from([1, EOS]))
     def step(self, token: int) -> None:
@@ -73,8 +69,6 @@ class AnyWorkload(RuleBasedStateMachine):
 
         grown = self.scheduler.apply(chunks, [token] * sum(chunk.samples for chunk in chunks))
         for sequence in grown:
-            if sequence.generated == 1:
-                self.first_tokens.append(sequence)
             if sequence.finish_reason is not None:
                 self.scheduler.remove(sequence)
                 self.alive.remove(sequence)
