@@ -34,7 +34,7 @@ class ServingError(Exception):
         code: str | None = None,
         retry_after: float | None = None,
     ) -> None:
-        """``param``: the request field at fault. ``retry_after``: seconds until a retry may work."""
+        """``param``: the request field at fault. ``retry_after``: seconds to wait for a retry."""
         super().__init__(message)
         self.message = message
         self.param = param

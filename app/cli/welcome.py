@@ -42,7 +42,7 @@ def command_path() -> str:
 
 def _chat_example(url: str, model_id: str) -> tuple[str, str]:
     message = {"role": "user", "content": "Write a Python function that reverses a string."}
-    request = {"model": model_id, "messages": [message]}
+    request = {"model": model_id, "messages": [message], "max_tokens": 256}
     curl = _curl(f"{url}/v1/chat/completions", request)
     text = 'chunk.choices[0].delta.content or ""'
     return curl, _python(url, "client.chat.completions.create", request, text)

@@ -123,5 +123,6 @@ def test_two_hundred_cancelled_requests_leave_every_slot_free(server: Server) ->
         return bool(shown["running"] == 0 and shown["waiting"] == 0)
 
     wait_until(is_idle, "the end of the cancelled requests")
-    answer = server.client.completions.create(model=MODEL, prompt="Hello", max_tokens=4)
-    assert answer.choices[0].finish_reason in ("stop", "length")
+    again = server.client.completions.create(model=MODEL, prompt="Hello", max_tokens=4)
+    assert again.usage is not None
+    assert again.usage.completion_tokens > 0

@@ -158,7 +158,7 @@ def variant_of(size: str) -> str:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_each_family_has_its_fourteen_specs(catalog: Catalog, family: str):
+def test_each_family_has_its_fourteen_specs(catalog: Catalog, family: str) -> None:
     expected = {("pytorch", size) for size, *_ in PYTORCH[family]}
     expected |= {("ggufv2", size) for size, *_ in GGUF_FILES[family]}
     expected |= {(weights, size) for weights, size, *_ in INT4[family]}
@@ -173,7 +173,7 @@ def test_each_family_has_its_fourteen_specs(catalog: Catalog, family: str):
 )
 def test_pytorch_weights_come_pinned_from_hugging_face_and_else_from_modelscope(
     catalog: Catalog, family: str, size: str, repository: str, revision: str
-):
+) -> None:
     chosen = catalog.select(family, size_in_billions=size, model_format="pytorch")
     hugging_face, *others = chosen.spec.sources
     assert hugging_face.hub is Hub.HUGGINGFACE
@@ -192,7 +192,7 @@ def test_pytorch_weights_come_pinned_from_hugging_face_and_else_from_modelscope(
 )
 def test_gguf_weights_are_one_file_of_a_repository(
     catalog: Catalog, family: str, size: str, repository: str, file: str
-):
+) -> None:
     chosen = catalog.select(family, size_in_billions=size, model_format="ggufv2")
     missing = {"deepseek-coder": "Q4_0", "deepseek-coder-instruct": "Q2_K"}[family]
     (source,) = chosen.spec.sources
@@ -209,7 +209,7 @@ def test_gguf_weights_are_one_file_of_a_repository(
 )
 def test_gptq_and_awq_weights_are_pinned_int4(
     catalog: Catalog, family: str, model_format: str, size: str, repository: str, revision: str
-):
+) -> None:
     chosen = catalog.select(family, size_in_billions=size, model_format=model_format)
     (source,) = chosen.spec.sources
     assert source.model_id == f"TheBloke/{repository}"
@@ -219,13 +219,13 @@ def test_gptq_and_awq_weights_are_pinned_int4(
     assert chosen.spec.engines == ("vllm", "transformers")
 
 
-def test_abilities_are_those_of_the_published_models(catalog: Catalog):
+def test_abilities_are_those_of_the_published_models(catalog: Catalog) -> None:
     abilities = {family.model_name: family.abilities for family in catalog.families}
     assert abilities["deepseek-coder"] == ("generate",)
     assert abilities["deepseek-coder-instruct"] == ("chat",)
 
 
-def test_v1_and_v1_5_differ_in_window_ids_and_fim(catalog: Catalog):
+def test_v1_and_v1_5_differ_in_window_ids_and_fim(catalog: Catalog) -> None:
     v1, v15 = catalog.variants("deepseek-coder")
     assert (v1.context_length, v15.context_length) == (16384, 4096)
     assert (v1.control_tokens[v1.bos or ""], v15.control_tokens[v15.bos or ""]) == (32013, 100000)
@@ -237,7 +237,7 @@ def test_v1_and_v1_5_differ_in_window_ids_and_fim(catalog: Catalog):
     assert v15.fim is None
 
 
-def test_instruct_variants_stop_at_both_ends_and_keep_their_own_padding(catalog: Catalog):
+def test_instruct_variants_stop_at_both_ends_and_keep_their_own_padding(catalog: Catalog) -> None:
     v1, v15 = catalog.variants("deepseek-coder-instruct")
     assert v1.stop_ids == {32014, 32021}
     assert v15.stop_ids == {100001, 100015}
@@ -246,14 +246,14 @@ def test_instruct_variants_stop_at_both_ends_and_keep_their_own_padding(catalog:
     assert v15.fim is None
 
 
-def test_the_thirteen_letters_have_their_ids(catalog: Catalog):
+def test_the_thirteen_letters_have_their_ids(catalog: Catalog) -> None:
     v1, v15 = catalog.variants("deepseek-coder")
     assert dict(v1.letter_tokens) == dict(zip("õ÷ÁýÀÿøúþüùöû", range(32000, 32013), strict=True))
     letters = zip("øöúÿõ÷ûýÀùÁþü", range(100002, 100015), strict=True)
     assert dict(v15.letter_tokens) == dict(letters)
 
 
-def test_gguf_repairs_name_the_pre_tokenizer_and_the_rope_of_v1(catalog: Catalog):
+def test_gguf_repairs_name_the_pre_tokenizer_and_the_rope_of_v1(catalog: Catalog) -> None:
     v1, v15 = catalog.variants("deepseek-coder-instruct")
     assert v1.gguf_exact == {"tokenizer.ggml.pre": "deepseek-coder"}
     assert v15.gguf_exact == {"tokenizer.ggml.pre": "deepseek-llm"}
@@ -265,7 +265,7 @@ def test_gguf_repairs_name_the_pre_tokenizer_and_the_rope_of_v1(catalog: Catalog
     assert v15.gguf_default == {}
 
 
-def test_the_embedded_default_needs_only_its_name(catalog: Catalog):
+def test_the_embedded_default_needs_only_its_name(catalog: Catalog) -> None:
     chosen = catalog.select("smollm2-instruct")
     (source,) = chosen.spec.sources
     assert chosen.spec.size_in_billions == "0_135"
@@ -276,16 +276,20 @@ def test_the_embedded_default_needs_only_its_name(catalog: Catalog):
 
 
 @pytest.mark.parametrize("spelling", ["1_3", "1.3", 1.3])
-def test_a_size_may_be_spelled_with_underscore_or_point(catalog: Catalog, spelling: str | float):
+def test_a_size_may_be_spelled_with_underscore_or_point(
+    catalog: Catalog, spelling: str | float
+) -> None:
     chosen = catalog.select("deepseek-coder", size_in_billions=spelling)
     assert chosen.spec.size_in_billions == "1_3"
 
 
-def test_a_whole_size_may_be_a_number(catalog: Catalog):
+def test_a_whole_size_may_be_a_number(catalog: Catalog) -> None:
     assert catalog.select("deepseek-coder", size_in_billions=33).spec.size_in_billions == "33"
 
 
-def test_an_omitted_format_is_gguf_and_an_omitted_quantization_the_specs_default(catalog: Catalog):
+def test_an_omitted_format_is_gguf_and_an_omitted_quantization_the_specs_default(
+    catalog: Catalog,
+) -> None:
     chosen = catalog.select("deepseek-coder-instruct", size_in_billions="6_7")
     assert (chosen.spec.model_format, chosen.quantization) == (ModelFormat.GGUF, "Q4_K_M")
     defaults = {
@@ -297,12 +301,12 @@ def test_an_omitted_format_is_gguf_and_an_omitted_quantization_the_specs_default
     assert defaults == {"pytorch": "none", "gptq": "Int4", "awq": "Int4"}
 
 
-def test_an_omitted_size_is_an_error_that_lists_the_sizes(catalog: Catalog):
+def test_an_omitted_size_is_an_error_that_lists_the_sizes(catalog: Catalog) -> None:
     with pytest.raises(UnknownSpec, match=r"No size of deepseek-coder was chosen.*1_3, 6_7, 7, 33"):
         catalog.select("deepseek-coder")
 
 
-def test_an_unknown_family_is_an_error_with_near_names(catalog: Catalog):
+def test_an_unknown_family_is_an_error_with_near_names(catalog: Catalog) -> None:
     with pytest.raises(UnknownSpec, match="Did you mean deepseek-coder "):
         catalog.family("deepsek-coder")
 
@@ -317,30 +321,32 @@ def test_an_unknown_family_is_an_error_with_near_names(catalog: Catalog):
 )
 def test_an_unknown_part_is_an_error_that_lists_what_there_is(
     catalog: Catalog, part: dict[str, str], message: str
-):
+) -> None:
     with pytest.raises(UnknownSpec, match=message):
         catalog.select("deepseek-coder", **({"size_in_billions": "6_7"} | part))
 
 
-def test_v1_5_has_no_gptq(catalog: Catalog):
+def test_v1_5_has_no_gptq(catalog: Catalog) -> None:
     with pytest.raises(UnknownSpec, match="There are pytorch, ggufv2"):
         catalog.select("deepseek-coder", size_in_billions="7", model_format="gptq")
 
 
-def test_a_users_folder_adds_families(tmp_path: Path, family_text: str):
+def test_a_users_folder_adds_families(tmp_path: Path, family_text: str) -> None:
     (tmp_path / "mine.toml").write_text(family_text)
     loaded = Catalog.load(tmp_path)
     assert loaded.families[-1].model_name == "mine"
     assert {family.model_name for family in loaded.families} > set(FAMILIES)
 
 
-def test_a_family_defined_twice_is_an_error_that_names_both_files(tmp_path: Path, family_text: str):
+def test_a_family_defined_twice_is_an_error_that_names_both_files(
+    tmp_path: Path, family_text: str
+) -> None:
     for name in ("first.toml", "second.toml"):
         (tmp_path / name).write_text(family_text)
     with pytest.raises(SpecError, match=r"second\.toml: mine is already defined by .*first\.toml"):
         Catalog.load(tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path):
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="not a folder"):
         Catalog.load(tmp_path / "nowhere")

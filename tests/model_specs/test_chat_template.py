@@ -32,7 +32,7 @@ def render(source: str) -> str:
         ("{{ strftime_now('%Y') | length }}", "4"),
     ],
 )
-def test_the_dialect_is_that_of_hugging_face(source: str, rendered: str):
+def test_the_dialect_is_that_of_hugging_face(source: str, rendered: str) -> None:
     assert render(source) == rendered
 
 
@@ -49,6 +49,6 @@ def test_the_dialect_is_that_of_hugging_face(source: str, rendered: str):
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
     ],
 )
-def test_a_template_that_fails_or_breaks_out_is_refused(source: str):
+def test_a_template_that_fails_or_breaks_out_is_refused(source: str) -> None:
     with pytest.raises(PromptError):
         render(source)

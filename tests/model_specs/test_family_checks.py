@@ -57,7 +57,7 @@ sources = [{ hub = "package", model_id = "mine", file = "mine.gguf" }]
 )
 def test_parts_that_do_not_fit_are_refused(
     tmp_path: Path, family_text: str, old: str, new: str, message: str
-):
+) -> None:
     assert old in family_text
     path = tmp_path / "mine.toml"
     path.write_text(family_text.replace(old, new, 1))
@@ -65,14 +65,14 @@ def test_parts_that_do_not_fit_are_refused(
         read_family(path, tmp_path)
 
 
-def test_a_spec_given_twice_is_refused(tmp_path: Path, family_text: str):
+def test_a_spec_given_twice_is_refused(tmp_path: Path, family_text: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(family_text + SECOND_SPEC)
     with pytest.raises(SpecError, match="spec 1_3 ggufv2 is defined twice"):
         read_family(path, tmp_path)
 
 
-def test_a_template_that_is_not_jinja_is_refused(tmp_path: Path, family_text: str):
+def test_a_template_that_is_not_jinja_is_refused(tmp_path: Path, family_text: str) -> None:
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "mine.jinja").write_text("{% for %}")
     path = tmp_path / "mine.toml"

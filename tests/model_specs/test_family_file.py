@@ -6,15 +6,16 @@ import pytest
 
 from codeserve.model_specs.errors import SpecError
 from codeserve.model_specs.family_file import read_family
+from codeserve.model_specs.spec import ModelFamily
 
 
-def read(tmp_path: Path, text: str):
+def read(tmp_path: Path, text: str) -> ModelFamily:
     path = tmp_path / "mine.toml"
     path.write_text(text)
     return read_family(path, tmp_path / "shipped")
 
 
-def test_a_sound_file_is_read(tmp_path: Path, family_text: str):
+def test_a_sound_file_is_read(tmp_path: Path, family_text: str) -> None:
     family = read(tmp_path, family_text)
     (variant,) = family.variants
     assert (family.model_name, variant.family, variant.name) == ("mine", "mine", "v1")
@@ -48,14 +49,16 @@ def test_a_sound_file_is_read(tmp_path: Path, family_text: str):
 )
 def test_a_mistake_is_named_with_its_place(
     tmp_path: Path, family_text: str, old: str, new: str, message: str
-):
+) -> None:
     assert old in family_text
     with pytest.raises(SpecError, match=message) as raised:
         read(tmp_path, family_text.replace(old, new, 1))
     assert str(tmp_path / "mine.toml") in str(raised.value)
 
 
-def test_a_vocabulary_is_shared_and_a_variants_tables_add_to_it(tmp_path: Path, family_text: str):
+def test_a_vocabulary_is_shared_and_a_variants_tables_add_to_it(
+    tmp_path: Path, family_text: str
+) -> None:
     (tmp_path / "vocabularies").mkdir()
     (tmp_path / "vocabularies" / "bytes.toml").write_text(
         'vocab_rows = 400\neos = "<end>"\ncontrol_tokens = { "<end>" = 270 }\n'
@@ -70,7 +73,7 @@ def test_a_vocabulary_is_shared_and_a_variants_tables_add_to_it(tmp_path: Path, 
     assert variant.golden.stop_ids == (257,)
 
 
-def test_a_template_beside_the_file_is_read(tmp_path: Path, family_text: str):
+def test_a_template_beside_the_file_is_read(tmp_path: Path, family_text: str) -> None:
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "mine.jinja").write_text("{{ bos_token }}")
     text = family_text.replace("bos = ", 'chat_template = "mine.jinja"\nbos = ', 1)
@@ -78,6 +81,6 @@ def test_a_template_beside_the_file_is_read(tmp_path: Path, family_text: str):
     assert variant.chat_template == "{{ bos_token }}"
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path):
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"nothing\.toml"):
         read_family(tmp_path / "nothing.toml", tmp_path)

@@ -24,7 +24,7 @@ PUBLISHED_33B = {
 @pytest.mark.parametrize(("quantization", "published"), PUBLISHED_33B.items())
 def test_33b_instruct_has_the_model_cards_sizes(
     catalog: Catalog, quantization: str, published: tuple[float, float]
-):
+) -> None:
     size = catalog.select(
         "deepseek-coder-instruct", size_in_billions="33", quantization=quantization
     ).file_size
@@ -37,7 +37,7 @@ def test_33b_instruct_has_the_model_cards_sizes(
 @pytest.mark.parametrize(("quantization", "published"), PUBLISHED_33B.items())
 def test_the_estimate_for_33b_base_is_the_table_it_comes_from(
     catalog: Catalog, quantization: str, published: tuple[float, float]
-):
+) -> None:
     size = catalog.select(
         "deepseek-coder", size_in_billions="33", quantization=quantization
     ).file_size
@@ -49,7 +49,7 @@ def test_the_estimate_for_33b_base_is_the_table_it_comes_from(
 @pytest.mark.parametrize(("size", "gigabytes"), [("1_3", 0.87), ("6_7", 4.08)])
 def test_estimates_for_smaller_models_are_good_to_a_tenth(
     catalog: Catalog, size: str, gigabytes: float
-):
+) -> None:
     estimate = catalog.select("deepseek-coder", size_in_billions=size).file_size
     assert estimate is not None
     assert estimate.gigabytes == pytest.approx(gigabytes, rel=0.1)
@@ -60,11 +60,11 @@ def test_estimates_for_smaller_models_are_good_to_a_tenth(
 )
 def test_shapes_have_the_published_number_of_parameters(
     catalog: Catalog, size: str, rows: int, billions: float
-):
+) -> None:
     shape = catalog.family("deepseek-coder").shapes[size]
     assert shape.parameters(rows) / 1e9 == pytest.approx(billions, abs=0.005)
 
 
-def test_a_format_other_than_gguf_has_no_file_size(catalog: Catalog):
+def test_a_format_other_than_gguf_has_no_file_size(catalog: Catalog) -> None:
     chosen = catalog.select("deepseek-coder", size_in_billions="33", model_format="pytorch")
     assert chosen.file_size is None

