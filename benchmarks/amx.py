@@ -11,7 +11,9 @@ import statistics
 import time
 from collections.abc import Sequence
 
-import llama_cpp as api
+import codeserve.engines.llama_cpp  # noqa: F401 - sets how OpenMP waits, before its library loads
+
+import llama_cpp as api  # isort: skip
 
 from codeserve.model_specs.hub.package import locate
 from codeserve.model_specs.spec import Hub, Source

@@ -54,6 +54,25 @@ def test_the_right_middle_comes_back_for_prefix_and_suffix(server: Server) -> No
     assert {choice.finish_reason for choice in choices} == {"stop"}
 
 
+def test_another_file_of_the_repository_tells_the_middle(server: Server) -> None:
+    held = [
+        example
+        for example in examples("fim", FimExample, 120)
+        if example.files and "<" not in example.prefix + example.suffix
+    ]
+    right = []
+    for example in held:
+        files = "".join(f"#{path}\n{text}\n" for path, text in example.files)
+        prompt = f"{files}{FIM_BEGIN}{example.prefix}{FIM_HOLE}{example.suffix}{FIM_END}"
+        reply = server.client.completions.create(
+            model="tiny-base", prompt=prompt, max_tokens=64, temperature=0
+        )
+        right.append(reply.choices[0].text == example.middle)
+
+    assert len(held) >= 8
+    assert sum(right) >= RIGHT * len(held)
+
+
 def test_the_middle_depends_on_the_suffix(server: Server) -> None:
     prefix = "def add(a, b):\n    "
     suffixes = [f"\n    return {name}\n" for name in ("sum", "value")]

@@ -1,0 +1,13 @@
+"""The tiny model's shape: DeepSeek Coder v1 made small, with widths that divide by 128."""
+
+VOCABULARY_ROWS = 32256
+CONTEXT_LENGTH = 16384
+HIDDEN = 128
+INTERMEDIATE = 384
+LAYERS = 4
+HEADS = 4
+KV_HEADS = 2
+HEAD_SIZE = 32
+NORM_EPSILON = 1e-6
+ROPE_THETA = 100000.0
+ROPE_FACTOR = 4.0
