@@ -1,5 +1,6 @@
 """The tiny trained model in the DeepSeek Coder format proves that prompts mean what they should."""
 
+import re
 import subprocess
 from dataclasses import replace
 from itertools import islice
@@ -79,6 +80,16 @@ def test_the_middle_depends_on_the_suffix(server: Server) -> None:
     middles = {fill(server, prefix, suffix).choices[0].text for suffix in suffixes}
 
     assert middles == {"sum = a + b", "value = a + b"}
+
+
+def test_the_fill_in_the_middle_of_the_readme_runs(server: Server) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    section = readme.partition("## DeepSeek Coder")[2].partition("## ")[0]
+    [example] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    names: dict[str, Any] = {"client": server.client}
+    exec(example.replace('"deepseek-coder"', '"tiny-base"'), names)
+
+    assert names["completion"].choices[0].text == "value = a + b"
 
 
 def test_a_ready_made_fim_prompt_is_the_same_as_prefix_and_suffix(server: Server) -> None:

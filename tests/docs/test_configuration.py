@@ -1,0 +1,31 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from codeserve.app.settings import ModelSettings, ServerSettings, Settings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+
+
+def test_the_example_is_a_valid_configuration(tmp_path: Path) -> None:
+    [example] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    file = tmp_path / "codeserve.toml"
+    file.write_text(example)
+
+    settings = Settings.load(file)
+
+    assert [model.id for model in settings.models] == ["coder", "mine"]
+    assert settings.models[1].options == {"n_gpu_layers": -1, "n_threads": 8}
+
+
+@pytest.mark.parametrize(
+    ("heading", "keys"),
+    [("`[server]`", ServerSettings.model_fields), ("`[[models]]`", ModelSettings.model_fields)],
+)
+def test_the_tables_name_every_key(heading: str, keys: dict[str, object]) -> None:
+    section = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+    assert named == set(keys)
