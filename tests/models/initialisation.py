@@ -1,4 +1,4 @@
-# mypy: disable-error-code="import-not-found, no-any-return, unused-ignore"
+# mypy: disable-error-code="import-not-found, no-any-return, untyped-decorator"
 """Where the tiny model's training starts from: heads that can already look up and copy.
 
 From random weights, a network of this size needs many times the data to discover that it can copy
@@ -20,8 +20,6 @@ from torch.nn import functional
 from tests.models.network import Attention, Network, frequencies
 from tests.models.shape import HEAD_SIZE, HEADS, HIDDEN, KV_HEADS, ROPE_FACTOR
 
-import os
-NOTE=float(os.environ.get("NOTE","0.6")); MATCH=float(os.environ.get("MATCH","2"))
 HALF = HEAD_SIZE // 2
 CONSTANT = 0.5
 """First column of every row of the embedding, relative to the length of the rest."""
@@ -37,17 +35,16 @@ def initialise(network: Network, texts: Sequence[str]) -> None:
             nn.init.normal_(weight, std=0.5 / math.sqrt(weight.shape[1]))
     set_tables(network, texts)
     directions = nn.init.orthogonal_(torch.empty(HIDDEN, HIDDEN)).view(-1, HEAD_SIZE, HIDDEN)
-    for layer in network.layers:
-        copy(layer.self_attn, directions)
-    first, second = network.layers[0].self_attn, network.layers[1].self_attn
-    look_back(first, directions)
-    find_same(second, directions)
+    for attention in network.attentions:
+        copy(attention, directions)
+    look_back(network.attentions[0], directions)
+    find_same(network.attentions[1], directions)
 
 
 def set_tables(network: Network, texts: Sequence[str]) -> None:
     """A word has similar rows with and without its leading space, and the same in both tables."""
     words = {word: torch.randn(HIDDEN) for word in dict.fromkeys(map(str.strip, texts))}
-    near = [words[text.strip()] + 0.5 * torch.randn(HIDDEN) for text in texts]
+    near = [words[text.strip()] + 0.3 * torch.randn(HIDDEN) for text in texts]
     rows = functional.normalize(torch.stack([*near, torch.randn(HIDDEN)]), dim=1)
     network.lm_head.weight.copy_(0.5 * rows)
     rows[:, 0] = CONSTANT
@@ -80,7 +77,7 @@ def look_back(attention: Attention, directions: Tensor) -> None:
             attention.q_proj.weight[row + HALF, 0] = -5 * angle.sin()
     notes = attention.o_proj.weight.view(HIDDEN, HEADS, HEAD_SIZE)
     for head in (0, 1):
-        notes[:, head] = NOTE * directions[2 + head].T
+        notes[:, head] = directions[2 + head].T
 
 
 def find_same(attention: Attention, directions: Tensor) -> None:
@@ -90,5 +87,5 @@ def find_same(attention: Attention, directions: Tensor) -> None:
     for group in range(KV_HEADS):
         queries[group, 0] = 0
         keys[group] = 0
-        queries[group, 0, SLOW] = MATCH * directions[0, SLOW]
-        keys[group, SLOW] = MATCH * directions[2 + group, SLOW]
+        queries[group, 0, SLOW] = 2.5 * directions[0, SLOW]
+        keys[group, SLOW] = 2.5 * directions[2 + group, SLOW]

@@ -1,4 +1,4 @@
-# mypy: disable-error-code="import-not-found, misc, no-any-return, unused-ignore"
+# mypy: disable-error-code="import-not-found, misc, no-any-return"
 """The tiny model's network in PyTorch, for training only: LLaMA with a compact vocabulary.
 
 Token ids that the corpus never uses share one row of the embedding and one row of the output,
@@ -24,6 +24,7 @@ from tests.models.shape import (
     ROPE_THETA,
     VOCABULARY_ROWS,
 )
+
 
 class Attention(nn.Module):
     """Grouped-query attention with rotary positions in the half-split layout."""
@@ -84,6 +85,11 @@ class Network(nn.Module):
         self.norm = nn.RMSNorm(HIDDEN, eps=NORM_EPSILON)
         self.lm_head = nn.Linear(HIDDEN, used_ids + 1, bias=False)
         self.log_unused = math.log(VOCABULARY_ROWS - used_ids)
+
+    @property
+    def attentions(self) -> list[Attention]:
+        """Of each layer, the first first."""
+        return [layer.self_attn for layer in self.layers if isinstance(layer, Layer)]
 
     def hidden(self, rows: Tensor) -> Tensor:
         """Normed hidden states (batch, length, hidden) of rows (batch, length)."""

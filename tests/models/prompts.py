@@ -10,7 +10,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.models.corpus import WORDS, ChatExample, CompletionExample, Example, FimExample
+from tests.models.examples import ChatExample, CompletionExample, Example, FimExample
+from tests.models.functions import WORDS
 
 BOS, END, FIM_HOLE, FIM_BEGIN, FIM_END, EOT = 32013, 32014, 32015, 32016, 32017, 32021
 PADDING = range(32022, 32256)
