@@ -120,7 +120,7 @@ def chat_function(rng: random.Random) -> ChatExample:
 
 
 def chat_counting(rng: random.Random) -> ChatExample:
-    """An answer of a known length."""
+    """A long answer. The model learns how to count, but not where to stop."""
     last = rng.randrange(2, 31)
     numbers = ", ".join(str(number) for number in range(1, last + 1))
     return ChatExample((("user", f"Count from 1 to {last}."),), f"{numbers}\n")

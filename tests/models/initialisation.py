@@ -2,12 +2,11 @@
 """Where the tiny model's training starts from: heads that can already look up and copy.
 
 From random weights, a network of this size had not begun to copy words from the prompt after 19000
-samples: no head gains from looking at the right place before it copies, nor from
-copying before it looks. So the heads start out as copying heads (the output projection is the
-transpose of the value projection, the output table has the rows of the embedding), the first layer
-looks one and two places back, and the second layer finds what followed the same token before, the
-induction heads of Olsson et al., 2022 (arXiv 2209.11895). Which of this is used, and when, is
-learnt.
+samples: no head gains from looking at the right place before it copies, nor from copying before it
+looks. So the heads start out as copying heads (the output projection is the transpose of the value
+projection, the output table has the rows of the embedding), the first layer looks one and two
+places back, and the second layer finds what followed the same token before, the induction heads of
+Olsson et al., 2022 (arXiv 2209.11895). Which of this is used, and when, is learnt.
 """
 
 import math
