@@ -88,7 +88,7 @@ class LlamaCppBackend:
         check_file(path)
         log = resources.enter_context(closing(LlamaLog()))
         llama_cpp.llama_backend_init()
-        with closing(Weights.head_of(path, log)) as head:
+        with log.only_errors(), closing(Weights.head_of(path, log)) as head:
             variant = self._variant_of(head)
             found = repairs.find(variant, head)
             context_length = self._context_length(variant.context_length, head)

@@ -1,6 +1,8 @@
 """What llama.cpp has to say."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import llama_cpp
 
@@ -21,12 +23,22 @@ class LlamaLog:
         self.first_error: str | None = None
         """The first error since the last ``clear``: the cause, where later ones are its effects."""
         self._level = 0
+        self._lowest = WARNING
         self._callback = llama_cpp.llama_log_callback(self._receive)
         llama_cpp.llama_log_set(self._callback, None)
 
     def clear(self) -> None:
         """Forget the error."""
         self.first_error = None
+
+    @contextmanager
+    def only_errors(self) -> Iterator[None]:
+        """Drop warnings meanwhile: of a file whose metadata may yet be repaired."""
+        self._lowest = ERROR
+        try:
+            yield
+        finally:
+            self._lowest = WARNING
 
     def close(self) -> None:
         """Give llama.cpp its own log back."""
@@ -36,7 +48,7 @@ class LlamaLog:
         if level != CONTINUED:
             self._level = level
         message = text.decode(errors="replace")
-        if self._level < WARNING or HARMLESS in message:
+        if self._level < self._lowest or HARMLESS in message:
             return
         if self._level == ERROR and self.first_error is None:
             self.first_error = message.strip()

@@ -147,6 +147,19 @@ def test_four_forms_of_a_prompt_mean_the_same(server: Server) -> None:
     assert texts([ids, ids]) == [expected] * 2
 
 
+def test_choices_differ_and_repeat_with_their_seed(server: Server) -> None:
+    def texts() -> list[str]:
+        reply = server.client.completions.create(
+            model="tiny-base", prompt="def", n=3, seed=11, temperature=1.5, max_tokens=8
+        )
+        return [choice.text for choice in reply.choices]
+
+    first = texts()
+
+    assert len(set(first)) > 1
+    assert texts() == first
+
+
 def test_a_stream_adds_up_to_the_whole_answer(server: Server) -> None:
     for example in examples("chat", ChatExample, 5):
         whole = answer(server, turns(example))
@@ -225,9 +238,11 @@ def test_a_file_without_metadata_is_recognised_and_repaired(
     write_gguf(WEIGHTS, deepseek_vocabulary, path, pre=None, rope_scaling=False)
     server = start_server(f'[[models]]\nid = "tiny-base"\npath = "{path}"\ncontext_length = 512')
 
-    repairs = " ".join(server.model("tiny-base")["repairs"])
+    shown = server.model("tiny-base")
+    repairs = " ".join(shown["repairs"])
     assert "tokenizer.ggml.pre was missing" in repairs
     assert "llama.rope.scaling.factor was missing" in repairs
+    assert not any("DEGRADED" in line for line in shown["log_tail"])
     held = examples("fim", FimExample, 8)
     right = [fill(server, e.prefix, e.suffix).choices[0].text == e.middle for e in held]
     assert sum(right) >= RIGHT * sum(not e.files for e in held)
