@@ -5,9 +5,9 @@
 Loads the embedded model, prefills a batch and decodes some tokens; exits with 0 if it could.
 """
 
-from codeserve.engines.batching.scheduler import Scheduler
-from codeserve.engines.batching.sequence import Sequence
-from codeserve.engines.llama_cpp.backend import LlamaCppBackend
+import asyncio
+
+from codeserve.engines.llama_cpp.backend import create
 from codeserve.engines.types import EngineConfig, GenerationRequest, SamplingParams
 from codeserve.model_specs.catalog import Catalog
 from codeserve.model_specs.hub.package import locate
@@ -15,15 +15,21 @@ from codeserve.model_specs.hub.package import locate
 PREFILL, DECODE = 64, 8
 
 
-def main() -> None:
-    """Generate ``DECODE`` tokens after a prompt of ``PREFILL``. Raises ModelLoadError."""
+async def main() -> None:
+    """Generate ``DECODE`` tokens after a prompt of ``PREFILL``.
+
+    Raises ModelLoadError and EngineFailure.
+    """
     selection = Catalog.load().select("smollm2-instruct")
-    path = locate(selection.spec.sources[0])
-    config = EngineConfig(
-        engine="llama.cpp", path=str(path), variants=(selection.variant,), context_length=128
+    engine = create(
+        EngineConfig(
+            engine="llama.cpp",
+            path=str(locate(selection.spec.sources[0])),
+            variants=(selection.variant,),
+            context_length=128,
+        )
     )
-    backend = LlamaCppBackend(config)
-    backend.load(lambda phase, fraction: None)
+    await engine.start(lambda phase, fraction: None)
     request = GenerationRequest(
         id="proof",
         prompt_ids=tuple(range(300, 300 + PREFILL)),
@@ -31,16 +37,10 @@ def main() -> None:
         stop_ids=frozenset(),
         sampling=SamplingParams(temperature=0),
     )
-    sequence = Sequence(request)
-    scheduler = Scheduler(1, backend.batch_tokens)
-    scheduler.add(sequence)
-    scheduler.admit()
-    backend.open(0, request)
-    while sequence.finish_reason is None:
-        chunks = scheduler.plan()
-        scheduler.apply(chunks, backend.step(chunks))
-    backend.unload()
+    async for _ in await engine.generate(request):
+        pass
+    await engine.stop()
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())
