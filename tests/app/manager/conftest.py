@@ -1,4 +1,3 @@
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -32,8 +31,6 @@ class OddBackend(FakeBackend):
 def create(config):
     return StepEngine(OddBackend(config), config)
 """
-
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 class RecordingLauncher(LocalLauncher):
@@ -105,17 +102,3 @@ def generate(manager: ModelManager) -> Callable[..., Awaitable[TextStream]]:
             return await model.generate(request)
 
     return start
-
-
-@pytest.fixture
-def eventually() -> Eventually:
-    """Waits until a condition holds, with a deadline."""
-
-    async def wait(condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while True:
-                if condition():
-                    return
-                await asyncio.sleep(0.005)
-
-    return wait

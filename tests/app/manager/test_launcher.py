@@ -1,6 +1,5 @@
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psutil
@@ -8,8 +7,6 @@ import pytest
 
 from codeserve.app.manager.launcher import LocalLauncher
 from codeserve.engines.errors import ModelLoadError
-
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 async def test_an_ended_worker_leaves_no_process_and_no_folder() -> None:

@@ -16,12 +16,12 @@ from codeserve.engines.types import TextRequest
 from codeserve.engines.worker.client import TextStream
 from codeserve.model_specs.catalog import Catalog
 from codeserve.model_specs.segments import Content
+from tests.eventually import eventually
 
 FOREVER = 1000.0
 
 Fake = Callable[..., ModelSettings]
 Generate = Callable[..., Awaitable[TextStream]]
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 async def read(stream: TextStream) -> str:
@@ -63,7 +63,7 @@ async def test_settings_that_cannot_work_are_refused_at_once(manager: ModelManag
 
 
 async def test_the_status_tells_what_was_launched_and_how_far_it_is(
-    manager: ModelManager, fake: Fake, eventually: Eventually
+    manager: ModelManager, fake: Fake
 ) -> None:
     await manager.launch(fake(load_seconds=FOREVER))
     await eventually(lambda: manager.status("fake").phase == "weights")
@@ -99,7 +99,7 @@ async def test_a_leased_model_knows_its_prompts(manager: ModelManager, fake: Fak
 
 
 async def test_a_terminated_model_finishes_what_is_leased_and_is_forgotten(
-    manager: ModelManager, fake: Fake, launcher: Any, eventually: Eventually
+    manager: ModelManager, fake: Fake, launcher: Any
 ) -> None:
     await manager.launch(fake(step_seconds=0.01))
     await manager.wait_ready("fake")
@@ -138,7 +138,6 @@ async def test_a_model_can_be_terminated_in_every_state(
     fake: Fake,
     launcher: Any,
     options: dict[str, object],
-    eventually: Eventually,
 ) -> None:
     await manager.launch(fake(**options))
     await eventually(lambda: launcher.workers)
@@ -149,7 +148,7 @@ async def test_a_model_can_be_terminated_in_every_state(
 
 
 async def test_a_stopped_manager_has_no_worker_and_launches_none(
-    manager: ModelManager, fake: Fake, launcher: Any, eventually: Eventually
+    manager: ModelManager, fake: Fake, launcher: Any
 ) -> None:
     await manager.launch(fake("one"))
     await manager.launch(fake("two", load_seconds=FOREVER))

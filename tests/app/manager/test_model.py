@@ -19,12 +19,12 @@ from codeserve.engines.errors import (
 from codeserve.engines.types import SamplingParams, TextRequest
 from codeserve.engines.worker.client import TextStream
 from codeserve.model_specs.catalog import Catalog
+from tests.eventually import eventually
 
 FOREVER = 1000.0
 
 Fake = Callable[..., ModelSettings]
 Generate = Callable[..., Awaitable[TextStream]]
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 async def read(stream: TextStream) -> str:
@@ -72,7 +72,7 @@ async def test_a_failed_model_can_be_launched_again(manager: ModelManager, fake:
 
 
 async def test_workers_that_die_while_loading_are_given_up_with_the_reason(
-    manager: ModelManager, fake: Fake, launcher: Any, eventually: Eventually
+    manager: ModelManager, fake: Fake, launcher: Any
 ) -> None:
     def has_launched(workers: int) -> bool:
         return len(launcher.workers) == workers
@@ -103,7 +103,6 @@ async def test_a_killed_worker_fails_its_requests_and_is_replaced(
     fake: Fake,
     generate: Generate,
     launcher: Any,
-    eventually: Eventually,
 ) -> None:
     await manager.launch(fake(step_seconds=0.005))
     await manager.wait_ready("fake")
@@ -125,7 +124,6 @@ async def test_a_stopped_worker_is_killed_and_replaced(
     fake: Fake,
     generate: Generate,
     launcher: Any,
-    eventually: Eventually,
 ) -> None:
     await manager.launch(fake())
     await manager.wait_ready("fake")
@@ -150,7 +148,6 @@ async def test_an_engine_that_breaks_fails_its_requests_and_is_replaced(
     fake: Fake,
     generate: Generate,
     launcher: Any,
-    eventually: Eventually,
 ) -> None:
     await manager.launch(fake(fail_after=5))
     await manager.wait_ready("fake")
@@ -163,7 +160,7 @@ async def test_an_engine_that_breaks_fails_its_requests_and_is_replaced(
 
 
 async def test_a_model_that_waits_for_its_restart_says_why(
-    launcher: Any, catalog: Catalog, fake: Fake, eventually: Eventually
+    launcher: Any, catalog: Catalog, fake: Fake
 ) -> None:
     policy = RestartPolicy(first_delay=FOREVER)
     manager = ModelManager(ServerSettings(), launcher, catalog, policy)

@@ -13,7 +13,6 @@ DEADLINE_SECONDS = 30.0
 
 Ask = Callable[..., TextRequest]
 Connect = Callable[..., Awaitable["Connection"]]
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 class Connection:
@@ -77,17 +76,3 @@ def ask() -> Ask:
         )
 
     return request
-
-
-@pytest.fixture
-def eventually() -> Eventually:
-    """Waits until a condition holds, with a deadline."""
-
-    async def wait(condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while True:
-                if condition():
-                    return
-                await asyncio.sleep(0.01)
-
-    return wait

@@ -20,12 +20,12 @@ from codeserve.engines.types import FinishReason, TextRequest
 from codeserve.engines.worker.client import TextStream
 from codeserve.engines.worker.wire import MAX_FRAME_BYTES
 from codeserve.model_specs.segments import Content
+from tests.eventually import eventually
 
 SCRIPT = "0123456789"
 
 Ask = Callable[..., TextRequest]
 Connect = Callable[[], Awaitable[Any]]
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 async def read(stream: TextStream) -> str:
@@ -91,9 +91,7 @@ async def test_half_a_surrogate_pair_is_refused(connect: Connect, ask: Ask) -> N
         await connection.client.generate(ask("\ud83d"))
 
 
-async def test_a_slow_reader_loses_no_text(
-    connect: Connect, ask: Ask, eventually: Eventually
-) -> None:
+async def test_a_slow_reader_loses_no_text(connect: Connect, ask: Ask) -> None:
     connection = await connect()
     await connection.load(script=SCRIPT)
     slow = await connection.client.generate(ask(max_tokens=1000))
@@ -101,9 +99,7 @@ async def test_a_slow_reader_loses_no_text(
     assert await read(slow) == SCRIPT * 100
 
 
-async def test_closing_a_stream_frees_its_slot(
-    connect: Connect, ask: Ask, eventually: Eventually
-) -> None:
+async def test_closing_a_stream_frees_its_slot(connect: Connect, ask: Ask) -> None:
     connection = await connect()
     client = connection.client
     await connection.load(step_seconds=0.001)
@@ -116,7 +112,7 @@ async def test_closing_a_stream_frees_its_slot(
 
 
 async def test_two_hundred_cancelled_requests_leave_every_slot_free(
-    connect: Connect, ask: Ask, eventually: Eventually
+    connect: Connect, ask: Ask
 ) -> None:
     connection = await connect()
     client = connection.client
@@ -194,9 +190,7 @@ async def test_a_shutdown_gives_its_reason_to_requests_in_flight_and_ends_the_wo
     assert await connection.worker.wait() == "the worker exited with status 0"
 
 
-async def test_heartbeats_flow_while_a_model_loads(
-    connect: Connect, eventually: Eventually
-) -> None:
+async def test_heartbeats_flow_while_a_model_loads(connect: Connect) -> None:
     connection = await connect()
     loading = asyncio.create_task(connection.load(load_seconds=60.0))
     await eventually(lambda: connection.client.heartbeats >= 2)

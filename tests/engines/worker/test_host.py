@@ -19,12 +19,12 @@ from codeserve.engines.worker.wire import (
     Ready,
     pack,
 )
+from tests.eventually import eventually
 
 STREAMS = 4
 
 Ask = Callable[..., TextRequest]
 Launch = Callable[..., Awaitable[LocalWorker]]
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 class RawClient:
@@ -53,7 +53,7 @@ async def worker(launch: Launch) -> LocalWorker:
 
 
 @pytest.fixture
-async def raw(worker: LocalWorker, eventually: Eventually) -> AsyncIterator[RawClient]:
+async def raw(worker: LocalWorker) -> AsyncIterator[RawClient]:
     await eventually(lambda: os.path.exists(worker.address))
     while True:
         try:

@@ -3,10 +3,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import psutil
 import pytest
+
+from tests.eventually import eventually
 
 PARENT = """
 import asyncio
@@ -26,8 +28,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-Eventually = Callable[[Callable[[], object]], Awaitable[None]]
 
 
 def is_gone(pid: int) -> bool:
@@ -53,13 +53,13 @@ async def orphan(
     return pid
 
 
-async def test_a_serving_worker_dies_with_its_parent(eventually: Eventually) -> None:
+async def test_a_serving_worker_dies_with_its_parent() -> None:
     pid = await orphan({}, wait=True)
     await eventually(lambda: is_gone(pid))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux kills for a process that cannot")
-async def test_a_worker_that_is_stopped_dies_with_its_parent(eventually: Eventually) -> None:
+async def test_a_worker_that_is_stopped_dies_with_its_parent() -> None:
     def stop(pid: int) -> None:
         os.kill(pid, signal.SIGSTOP)
 
@@ -67,7 +67,7 @@ async def test_a_worker_that_is_stopped_dies_with_its_parent(eventually: Eventua
     await eventually(lambda: is_gone(pid))
 
 
-async def test_a_loading_worker_dies_with_its_parent(eventually: Eventually) -> None:
+async def test_a_loading_worker_dies_with_its_parent() -> None:
     pid = await orphan({"load_seconds": 100.0}, wait=False)
     await eventually(lambda: is_gone(pid))
 
