@@ -1,20 +1,5 @@
-# Makes llama.cpp's attention on CPUs faster by two edits of its source; see docs/set-up.md.
+# Makes llama.cpp's attention on CPUs faster by an edit of its source; see docs/set-up.md.
 # Stops the build where the source is not the one expected.
-
-function(codeserve_edit file before after)
-    set(path "${CMAKE_CURRENT_SOURCE_DIR}/ggml/src/ggml-cpu/${file}")
-    file(READ "${path}" code)
-    string(FIND "${code}" "${after}" edited)
-    if(NOT edited EQUAL -1)
-        return()
-    endif()
-    string(FIND "${code}" "${before}" position)
-    if(position EQUAL -1)
-        message(FATAL_ERROR "attention.cmake does not know this ${file}: it lacks\n${before}")
-    endif()
-    string(REPLACE "${before}" "${after}" code "${code}")
-    file(WRITE "${path}" "${code}")
-endfunction()
 
 # Sequences share one KV cache, so most of its cells are masked for any one of them. The loop does
 # arithmetic before it passes over one; here it looks at nothing but the mask (0xFC00 is minus
@@ -24,12 +9,16 @@ set(CODESERVE_MASK "            const float mv = mp ? slope*GGML_CPU_FP16_TO_FP3
 string(CONCAT CODESERVE_SKIP
     "            while (mp && ic < ic_end && mp[ic] == 0xFC00) ++ic;\n"
     "            if (ic == ic_end) break;\n")
-codeserve_edit(ops.cpp
-    "${CODESERVE_LOOP}${CODESERVE_MASK}"
-    "${CODESERVE_LOOP}${CODESERVE_SKIP}${CODESERVE_MASK}")
-
-# With AVX512-FP16 the half-precision loops take 128 elements a step. A head of 64 then falls to
-# the loop for leftovers, which looks every number up in a table.
-codeserve_edit(simd-mappings.h
-    "#define GGML_F16_STEP 128\n#define GGML_F16_EPR  32\n"
-    "#define GGML_F16_STEP 64\n#define GGML_F16_EPR  32\n")
+set(CODESERVE_OPS "${CMAKE_CURRENT_SOURCE_DIR}/ggml/src/ggml-cpu/ops.cpp")
+file(READ "${CODESERVE_OPS}" CODESERVE_CODE)
+string(FIND "${CODESERVE_CODE}" "${CODESERVE_LOOP}${CODESERVE_SKIP}" CODESERVE_EDITED)
+if(CODESERVE_EDITED EQUAL -1)
+    string(REPLACE
+        "${CODESERVE_LOOP}${CODESERVE_MASK}"
+        "${CODESERVE_LOOP}${CODESERVE_SKIP}${CODESERVE_MASK}"
+        CODESERVE_NEW "${CODESERVE_CODE}")
+    if(CODESERVE_NEW STREQUAL CODESERVE_CODE)
+        message(FATAL_ERROR "attention.cmake does not know this ops.cpp: it lacks\n${CODESERVE_MASK}")
+    endif()
+    file(WRITE "${CODESERVE_OPS}" "${CODESERVE_NEW}")
+endif()
