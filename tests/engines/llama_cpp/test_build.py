@@ -33,41 +33,60 @@ ATTENTION = """\
             visit[ic] = "a;b[c]";
         }
 """
+CACHE = """#include <unordered_map>
+        ggml_backend_buffer_clear(buf, 0);
+        ctxs_bufs.emplace_back(std::move(ctx), buf);
+"""
 
 
-def edit_attention(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = ["cmake", "-P", str(build.FOLDER / "attention.cmake")]
+def edit(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = ["cmake", "-D", "CMAKE_SYSTEM_NAME=Linux", "-P", str(build.FOLDER / "edits.cmake")]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-def attention_source(folder: Path, code: str) -> Path:
-    source = folder / "ggml" / "src" / "ggml-cpu" / "ops.cpp"
-    source.parent.mkdir(parents=True)
-    source.write_text(code)
-    return source
+def write_source(folder: Path, attention: str, cache: str) -> tuple[Path, Path]:
+    ops, kv_cache = folder / "ggml/src/ggml-cpu/ops.cpp", folder / "src/llama-kv-cache.cpp"
+    for file, code in ((ops, attention), (kv_cache, cache)):
+        file.parent.mkdir(parents=True)
+        file.write_text(code)
+    return ops, kv_cache
 
 
 @pytest.mark.skipif(not shutil.which("cmake"), reason="there is no CMake")
-def test_the_attention_edit_changes_one_place_and_once(tmp_path: Path) -> None:
-    source = attention_source(tmp_path, ATTENTION)
+def test_the_source_is_edited_in_its_places_and_once(tmp_path: Path) -> None:
+    ops, kv_cache = write_source(tmp_path, ATTENTION, CACHE)
 
-    edit_attention(tmp_path).check_returncode()
-    edit_attention(tmp_path).check_returncode()
+    edit(tmp_path).check_returncode()
+    edit(tmp_path).check_returncode()
 
-    lines = source.read_text().splitlines(keepends=True)
+    lines = ops.read_text().splitlines(keepends=True)
     assert lines[1].endswith("mp[ic] == 0xFC00) ++ic;\n")
     assert lines[2].endswith("if (ic == ic_end) break;\n")
     assert "".join(lines[:1] + lines[3:]) == ATTENTION
+    lines = kv_cache.read_text().splitlines()
+    assert lines[1].endswith('fresh_pages.h"')
+    assert lines[2].endswith("!codeserve_fresh_pages(buf))")
+    assert [lines[0], lines[3].replace("    ", "", 1), lines[4]] == CACHE.splitlines()
 
 
 @pytest.mark.skipif(not shutil.which("cmake"), reason="there is no CMake")
-def test_a_source_that_the_attention_edit_does_not_know_stops_the_build(tmp_path: Path) -> None:
-    attention_source(tmp_path, ATTENTION.replace("++ic", "ic += 1"))
+@pytest.mark.parametrize(
+    ("attention", "cache", "unknown"),
+    [
+        (ATTENTION.replace("++ic", "ic += 1"), CACHE, "ops.cpp"),
+        (ATTENTION, CACHE.replace("clear", "zero"), "llama-kv-cache.cpp"),
+    ],
+)
+def test_a_source_that_is_not_the_one_expected_stops_the_build(
+    tmp_path: Path, attention: str, cache: str, unknown: str
+) -> None:
+    write_source(tmp_path, attention, cache)
 
-    done = edit_attention(tmp_path)
+    done = edit(tmp_path)
 
     assert done.returncode
-    assert "does not know this ops.cpp" in done.stderr
+    assert "edits.cmake does not know this" in done.stderr
+    assert unknown in done.stderr
 
 
 def test_a_recipe_without_amx_follows_where_the_cpu_has_it() -> None:
