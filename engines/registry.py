@@ -1,8 +1,8 @@
 """Engine names and the modules that implement them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from codeserve.engines.base import Engine
 from codeserve.engines.errors import ModelLoadError
@@ -29,11 +29,8 @@ def create(config: EngineConfig) -> Engine:
 
     Raises ModelLoadError for an unknown name, or when the engine's package is not installed.
     """
-    modules = _modules()
-    if config.engine not in modules:
-        raise ModelLoadError(_unknown(config.engine, tuple(sorted(modules))))
     try:
-        module = import_module(modules[config.engine])
+        module = import_module(_module_of(config.engine))
     except ModuleNotFoundError as error:
         extra = EXTRAS.get(error.name or "")
         if extra is None:
@@ -46,7 +43,24 @@ def create(config: EngineConfig) -> Engine:
     return engine
 
 
+def preload(name: str) -> None:
+    """Import the module of an engine ahead of ``create``, which says what is wrong with it."""
+    with suppress(ModelLoadError, ImportError):
+        import_module(_module_of(name))
+
+
+def _module_of(name: str) -> str:
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    modules = _modules()
+    if name not in modules:
+        raise ModelLoadError(_unknown(name, tuple(sorted(modules))))
+    return modules[name]
+
+
 def _modules() -> Mapping[str, str]:
+    from importlib.metadata import entry_points  # slow to import, and seldom needed
+
     announced = {point.name: point.value for point in entry_points(group=GROUP)}
     return announced | BUILT_IN
 

@@ -10,6 +10,9 @@ from codeserve.app.cli.failure import USAGE_ERROR, fail
 if TYPE_CHECKING:
     from codeserve.app.settings import Settings
 
+FIRST_ENGINE = "llama.cpp"
+"""The engine that starts before the settings are read, because most models need it."""
+
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
@@ -28,12 +31,15 @@ def serve(
     ] = None,
 ) -> None:
     """Serve models behind an OpenAI-compatible API; with nothing configured, the embedded one."""
-    from codeserve.app.cli.listening import listen
-    from codeserve.app.cli.service import run_service
+    from codeserve.app.manager.spawning import head_start
 
-    settings = _settings(host, port, config, model or [])
-    with listen(settings.server.host, settings.server.port) as listener:
-        raise typer.Exit(run_service(settings, listener))
+    with head_start(FIRST_ENGINE) as ahead:
+        from codeserve.app.cli.listening import listen
+        from codeserve.app.cli.service import run_service
+
+        settings = _settings(host, port, config, model or [])
+        with listen(settings.server.host, settings.server.port) as listener:
+            raise typer.Exit(run_service(settings, listener, ahead))
 
 
 def _settings(

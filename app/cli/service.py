@@ -1,16 +1,14 @@
 """The serving process: HTTP server, model manager and signals in one asyncio program."""
 
 import asyncio
-import math
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import typer
-import uvicorn
 import uvloop
 from rich.console import Console
 
@@ -18,28 +16,18 @@ from codeserve.app.cli.failure import RUNTIME_ERROR, USAGE_ERROR
 from codeserve.app.cli.listening import url_of
 from codeserve.app.cli.progress import loading_display
 from codeserve.app.cli.welcome import welcome
-from codeserve.app.factory import build_app
 from codeserve.app.logs import configure_logs
 from codeserve.app.manager.launcher import LocalLauncher
 from codeserve.app.manager.manager import ModelManager
+from codeserve.app.manager.spawning import HeadStart
 from codeserve.app.manager.status import ModelState, ModelStatus
 from codeserve.app.settings import Settings
 from codeserve.engines.errors import ServingError
 from codeserve.model_specs.catalog import Catalog
 from codeserve.model_specs.errors import SpecError
 
-CLOSING_SECONDS = 10
-"""What connections get to close in, once their requests have ended or were given up."""
-
-
-class HttpServer(uvicorn.Server):
-    """uvicorn without its signal handlers, which would raise the signal again when all is done
-    and so spoil the exit code."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone."""
-        yield
+if TYPE_CHECKING:
+    from codeserve.app.cli.http import HttpServer
 
 
 class Service:
@@ -51,31 +39,26 @@ class Service:
         self._manager = manager
         self._stopping = asyncio.Event()
         self._exit_code = 0
-        self._http = HttpServer(
-            uvicorn.Config(
-                build_app(settings, manager),
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=math.ceil(settings.server.drain_timeout)
-                + CLOSING_SECONDS,
-            )
-        )
+        self._http: HttpServer | None = None
 
     async def run(self) -> int:
         """Serve until a signal comes or no model could be loaded; the exit code."""
         _on_signals(self._stopping.set)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._http.serve([self._listener]))
             opening = tasks.create_task(self._open())
+            tasks.create_task(self._answer())
             await self._stopping.wait()
             opening.cancel()
-            self._http.should_exit = True
+            if self._http is not None:
+                self._http.should_exit = True
             await self._manager.stop()
         return self._exit_code
+
+    async def _answer(self) -> None:
+        """Answer HTTP requests; those that come before all is imported wait in the listener."""
+        self._http = await asyncio.to_thread(_http_server, self._settings, self._manager)
+        if not self._stopping.is_set():
+            await self._http.serve([self._listener])
 
     async def _open(self) -> None:
         """Load the models and say how to ask them, or why none could be loaded."""
@@ -100,8 +83,11 @@ class Service:
         self._stopping.set()
 
 
-def run_service(settings: Settings, listener: socket.socket) -> int:
-    """Serve the models of ``settings`` on ``listener`` until told to stop; the exit code."""
+def run_service(settings: Settings, listener: socket.socket, head_start: HeadStart) -> int:
+    """Serve the models of ``settings`` on ``listener`` until told to stop; the exit code.
+
+    ``head_start``: a worker that runs already.
+    """
     server = settings.server
     configure_logs(server.log_format, server.log_level, colors=sys.stderr.isatty())
     try:
@@ -111,11 +97,18 @@ def run_service(settings: Settings, listener: socket.socket) -> int:
         return USAGE_ERROR
 
     async def serve() -> int:
-        manager = ModelManager(server, LocalLauncher(), catalog)
+        manager = ModelManager(server, LocalLauncher(head_start), catalog)
         return await Service(settings, listener, manager).run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve())
+
+
+def _http_server(settings: Settings, manager: ModelManager) -> "HttpServer":
+    """The HTTP half, imported while the models load, for which nobody needs it."""
+    from codeserve.app.cli.http import HttpServer
+
+    return HttpServer(settings, manager)
 
 
 def _failure(status: ModelStatus) -> str:

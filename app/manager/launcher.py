@@ -2,20 +2,14 @@
 
 import asyncio
 import os
-import shutil
 import signal
-import sys
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Protocol
 
 from codeserve.app.manager.exit_reason import exit_reason
-from codeserve.engines.errors import ModelLoadError
+from codeserve.app.manager.spawning import HeadStart, SpawnedWorker
 
-SOCKET_PATH_BYTES = 103
-"""The longest path that a Unix socket may have on every system."""
 LINE_BYTES = 2000
 CHUNK_BYTES = 65536
 
@@ -40,53 +34,54 @@ class WorkerProcess(Protocol):
 class Launcher(Protocol):
     """Starts workers."""
 
-    async def launch(self, log: Log) -> WorkerProcess:
-        """Start a worker that ends when this process does. Raises ModelLoadError."""
+    async def launch(self, engine: str, log: Log) -> WorkerProcess:
+        """Start a worker for ``engine`` that ends when this process does.
+
+        Raises ModelLoadError.
+        """
 
 
 class LocalLauncher:
     """Starts workers as subprocesses of this process."""
 
-    async def launch(self, log: Log) -> "LocalWorker":
+    def __init__(self, head_start: HeadStart | None = None) -> None:
+        """``head_start``: a worker that runs already, for the first model that can use it."""
+        self._head_start = head_start
+
+    async def launch(self, engine: str, log: Log) -> "LocalWorker":
         """Start a worker that listens in a private folder. Raises ModelLoadError."""
-        socket = _private_socket()
+        ahead = None if self._head_start is None else self._head_start.take(engine)
+        worker = ahead or SpawnedWorker(engine)
         try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-P", "-u", "-m", "codeserve.engines.worker", "--socket", str(socket)),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except BaseException as error:
-            shutil.rmtree(socket.parent)
-            if isinstance(error, OSError):
-                raise ModelLoadError(f"A worker process cannot be started: {error}") from error
+            return LocalWorker(worker, *await _output_of(worker), log)
+        except BaseException:
+            worker.kill()
             raise
-        return LocalWorker(process, socket, log)
 
 
-def _private_socket() -> Path:
-    """A path for a socket in a new folder that only this user may enter."""
-    folder = tempfile.mkdtemp(prefix="codeserve-")
-    socket = Path(folder, "worker.sock")
-    if len(bytes(socket)) > SOCKET_PATH_BYTES:
-        shutil.rmtree(folder)
-        raise ModelLoadError(
-            f"{socket} is too long for the path of a socket: it may have {SOCKET_PATH_BYTES} "
-            "bytes. Set TMPDIR to a folder with a shorter path."
-        )
-    return socket
+async def _output_of(worker: SpawnedWorker) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
+    """The reader of what the process writes, and the pipe to be closed after it."""
+    reader = asyncio.StreamReader()
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), worker.process.stdout
+    )
+    return reader, pipe
 
 
 class LocalWorker:
     """A subprocess that lives at most as long as this process, which holds its standard input."""
 
-    def __init__(self, process: asyncio.subprocess.Process, socket: Path, log: Log) -> None:
-        self._process = process
-        self._socket = socket
-        self._logging = asyncio.create_task(self._log_lines(log))
+    def __init__(
+        self,
+        worker: SpawnedWorker,
+        output: asyncio.StreamReader,
+        pipe: asyncio.ReadTransport,
+        log: Log,
+    ) -> None:
+        self._worker = worker
+        self._pipe = pipe
+        self._process = worker.process
+        self._logging = asyncio.create_task(_log_lines(output, log))
 
     @property
     def pid(self) -> int:
@@ -96,12 +91,12 @@ class LocalWorker:
     @property
     def address(self) -> str:
         """Path of the Unix socket."""
-        return str(self._socket)
+        return str(self._worker.socket)
 
     async def wait(self) -> str:
         """Wait until the process has ended and its last line is logged; how it ended."""
         await asyncio.wait([self._logging])
-        return exit_reason(await self._process.wait())
+        return exit_reason(await asyncio.to_thread(self._process.wait))
 
     async def end(self, grace: float) -> None:
         """Give the process ``grace`` seconds to end by itself, then kill it and wait.
@@ -115,22 +110,23 @@ class LocalWorker:
                 os.killpg(self._process.pid, signal.SIGKILL)
             await self.wait()
         finally:
-            shutil.rmtree(self._socket.parent, ignore_errors=True)
+            self._pipe.close()
+            self._worker.close()
 
-    async def _log_lines(self, log: Log) -> None:
-        """Log what the process writes by lines; a carriage return, as in a progress bar, ends one.
 
-        A line without end is cut, so that it cannot fill the memory.
-        """
-        rest = b""
-        assert self._process.stdout is not None
-        while chunk := await self._process.stdout.read(CHUNK_BYTES):
-            *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
-            if len(rest) > LINE_BYTES:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                _log_line(line, log)
-        _log_line(rest, log)
+async def _log_lines(output: asyncio.StreamReader, log: Log) -> None:
+    """Log what a process writes by lines; a carriage return, as in a progress bar, ends one.
+
+    A line without end is cut, so that it cannot fill the memory.
+    """
+    rest = b""
+    while chunk := await output.read(CHUNK_BYTES):
+        *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        if len(rest) > LINE_BYTES:
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            _log_line(line, log)
+    _log_line(rest, log)
 
 
 def _log_line(line: bytes, log: Log) -> None:

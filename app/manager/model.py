@@ -190,7 +190,7 @@ class ManagedModel:
             stall_timeout=self._server.stall_timeout,
         )
         try:
-            async with Session.open(self._launcher, self._log, watchdog) as session:
+            async with Session.open(self._launcher, config.engine, self._log, watchdog) as session:
                 info = await session.load(config, self._report_loading)
                 self._session = session
                 self._served = LeasedModel(self._status.id, info, session.client)

@@ -31,13 +31,14 @@ class Session:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, launcher: Launcher, log: Log, watchdog: Watchdog
+        cls, launcher: Launcher, engine: str, log: Log, watchdog: Watchdog
     ) -> AsyncIterator["Session"]:
-        """Launch a worker and connect to it; at the end it is told to exit, or killed.
+        """Launch a worker for ``engine`` and connect to it; at the end it is told to exit, or
+        killed.
 
         Raises ModelLoadError where no worker can be launched, and WorkerLost.
         """
-        worker = await launcher.launch(log)
+        worker = await launcher.launch(engine, log)
         try:
             session = cls(worker, await _connect(worker), watchdog)
             try:

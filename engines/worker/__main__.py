@@ -1,4 +1,5 @@
-"""``python -m codeserve.engines.worker --socket PATH``: one engine in a process of its own."""
+"""``python -m codeserve.engines.worker --engine NAME --socket PATH``: one engine in a process of
+its own."""
 
 import argparse
 import asyncio
@@ -6,10 +7,11 @@ import faulthandler
 import logging
 import os
 import signal
+import socket
 import sys
 from pathlib import Path
+from threading import Thread
 
-from codeserve.engines.worker.host import serve
 from codeserve.engines.worker.lifeline import hold_lifeline
 
 
@@ -25,9 +27,25 @@ def main() -> None:
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     parser = argparse.ArgumentParser(prog="codeserve.engines.worker", description=__doc__)
+    parser.add_argument("--engine", required=True, help="engine to import while nobody connects")
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
-    status = asyncio.new_event_loop().run_until_complete(serve(parser.parse_args().socket))
+    given = parser.parse_args()
+    with _listen(given.socket) as listener:
+        # The rest is imported now, because one can connect meanwhile.
+        from codeserve.engines import registry
+        from codeserve.engines.worker.host import serve
+
+        Thread(target=registry.preload, args=(given.engine,), daemon=True).start()
+        status = asyncio.new_event_loop().run_until_complete(serve(listener))
     _exit_at_once(status)
+
+
+def _listen(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen()
+    listener.setblocking(False)
+    return listener
 
 
 def _exit_at_once(status: int) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import socket
 from contextlib import aclosing, suppress
-from pathlib import Path
 
 from codeserve.engines import registry
 from codeserve.engines.base import Engine
@@ -41,13 +40,10 @@ FAREWELL_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
-async def serve(path: Path) -> int:
-    """Wait for one API process on the Unix socket ``path`` and serve it; the exit status."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        listener.setblocking(False)
-        connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+async def serve(listener: socket.socket) -> int:
+    """Wait for one API process on the Unix socket ``listener`` and serve it; the exit status."""
+    connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+    listener.close()
     reader, writer = await asyncio.open_unix_connection(sock=connection)
     return await WorkerHost(FrameReader(reader, Command), Outbox(writer)).run()
 

@@ -37,10 +37,11 @@ class RecordingLauncher(LocalLauncher):
     """Launches real workers and remembers them."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.workers: list[LocalWorker] = []
 
-    async def launch(self, log: Log) -> LocalWorker:
-        self.workers.append(await super().launch(log))
+    async def launch(self, engine: str, log: Log) -> LocalWorker:
+        self.workers.append(await super().launch(engine, log))
         return self.workers[-1]
 
 

@@ -17,7 +17,7 @@ from codeserve.engines.types import EngineConfig
 from codeserve.engines.worker.client import WorkerClient
 
 async def main():
-    worker = await LocalLauncher().launch(lambda line: None)
+    worker = await LocalLauncher().launch("fake", lambda line: None)
     client = await WorkerClient.connect(worker.address)
     config = EngineConfig(engine="fake", path="/nowhere", options={options})
     loading = asyncio.create_task(client.load(config, lambda phase, fraction: None))
@@ -74,7 +74,8 @@ async def test_a_loading_worker_dies_with_its_parent() -> None:
 
 async def test_a_worker_exits_when_its_standard_input_ends(tmp_path: object) -> None:
     worker = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "codeserve.engines.worker", "--socket", f"{tmp_path}/socket"),
+        *(sys.executable, "-m", "codeserve.engines.worker"),
+        *("--engine", "fake", "--socket", f"{tmp_path}/socket"),
         stdin=subprocess.PIPE,
     )
     assert worker.stdin is not None

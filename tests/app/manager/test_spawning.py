@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import psutil
+import pytest
+
+from codeserve.app.manager.launcher import LocalLauncher
+from codeserve.app.manager.spawning import head_start
+
+
+async def test_the_first_model_takes_the_worker_that_runs_already() -> None:
+    with head_start("fake") as ahead:
+        launcher = LocalLauncher(ahead)
+        first = await launcher.launch("fake", lambda line: None)
+        second = await launcher.launch("fake", lambda line: None)
+    assert psutil.pid_exists(first.pid)
+    assert first.pid != second.pid
+    await first.end(0)
+    await second.end(0)
+
+
+async def test_a_worker_for_another_engine_is_ended() -> None:
+    with head_start("llama.cpp") as ahead:
+        spare = psutil.Process().children()[-1]
+        worker = await LocalLauncher(ahead).launch("fake", lambda line: None)
+        assert not spare.is_running()
+        await worker.end(0)
+
+
+def test_a_worker_that_nobody_takes_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = set(psutil.Process().children())
+    with head_start("fake"):
+        [process] = set(psutil.Process().children()) - before
+        assert [*tmp_path.iterdir()]
+    assert not process.is_running()
+    assert not [*tmp_path.iterdir()]
