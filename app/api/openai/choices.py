@@ -84,7 +84,7 @@ class Choices:
                 running.push_async_callback(stream.aclose)
                 streams.append(stream)
             choices = cls(plan, streams)
-            for index, stream in enumerate(streams):
+            for index, stream in enumerate(streams) if len(streams) > 1 else ():
                 running.callback(asyncio.create_task(choices._pump(index, stream)).cancel)
             try:
                 yield choices
@@ -109,6 +109,11 @@ class Choices:
         if self._plan.max_tokens == 0:
             for index in range(len(self)):
                 yield index, TextDelta(finish_reason=FinishReason.LENGTH)
+            return
+        if len(self) == 1:
+            async for delta in self._streams[0]:
+                self._count(0, delta)
+                yield 0, delta
             return
         unfinished = len(self)
         while unfinished:

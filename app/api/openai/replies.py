@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 from fastapi import Response
 from pydantic import BaseModel
 
@@ -13,6 +14,9 @@ from codeserve.app.edge.errors import as_serving_error, error_json
 from codeserve.app.edge.record import RequestRecord
 from codeserve.app.edge.sse import DONE, event
 from codeserve.engines.types import FinishReason, Usage
+
+HOLE = "\ufdd0"
+"""Where the text of a chunk goes: a code point that is no character, and so in no template."""
 
 
 @dataclass(slots=True)
@@ -48,6 +52,25 @@ class Reply(Protocol):
         """Everything at once."""
 
 
+class Pieces:
+    """The events that add text to choices. Those of one choice differ in their text alone, so a
+    chunk is written once and its text is put in."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._frames: dict[int, tuple[bytes, bytes]] = {}
+
+    def event(self, index: int, text: str) -> bytes:
+        """The event that adds ``text`` to a choice."""
+        frame = self._frames.get(index)
+        if frame is None:
+            chunk = event(_encode(self._reply.piece(index, HOLE)))
+            before, _, after = chunk.rpartition(msgspec.json.encode(HOLE))
+            frame = self._frames[index] = before, after
+        before, after = frame
+        return before + msgspec.json.encode(text) + after
+
+
 async def whole_reply(choices: Choices, reply: Reply) -> Response:
     """Wait for all ``choices`` and write them as one JSON body."""
     answers = [Answer(index) for index in range(len(choices))]
@@ -62,26 +85,22 @@ async def streamed_reply(
     choices: Choices, reply: Reply, record: RequestRecord, *, with_usage: bool
 ) -> AsyncIterator[bytes]:
     """The events of a stream, to its ``[DONE]``; an error on the way is an event, too."""
+    pieces = Pieces(reply)
     try:
-        async for chunk in _chunks(choices, reply, with_usage=with_usage):
+        for chunk in reply.opening(len(choices)):
             yield event(_encode(chunk))
+        async for index, delta in choices:
+            if delta.text:
+                yield pieces.event(index, delta.text)
+            if delta.finish_reason is not None:
+                yield event(_encode(reply.finish(index, delta.finish_reason)))
+        if with_usage:
+            yield event(_encode(reply.usage(_report(choices.usage))))
     except Exception as failure:  # noqa: BLE001 - logged where nobody expected it
         error = as_serving_error(failure)
         record.error = error.code or error.type
         yield event(error_json(error))
     yield DONE
-
-
-async def _chunks(choices: Choices, reply: Reply, *, with_usage: bool) -> AsyncIterator[BaseModel]:
-    for chunk in reply.opening(len(choices)):
-        yield chunk
-    async for index, delta in choices:
-        if delta.text:
-            yield reply.piece(index, delta.text)
-        if delta.finish_reason is not None:
-            yield reply.finish(index, delta.finish_reason)
-    if with_usage:
-        yield reply.usage(_report(choices.usage))
 
 
 def _report(usage: Usage) -> UsageReport:
