@@ -111,9 +111,9 @@ class Choices:
                 yield index, TextDelta(finish_reason=FinishReason.LENGTH)
             return
         if len(self) == 1:
-            async for delta in self._streams[0]:
-                self._count(0, delta)
-                yield 0, delta
+            async for added in self._streams[0]:
+                self._count(0, added)
+                yield 0, added
             return
         unfinished = len(self)
         while unfinished:
