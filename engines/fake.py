@@ -56,6 +56,10 @@ class FakeVocabulary:
         """The byte itself."""
         return bytes([token_id])
 
+    def join(self, token_ids: Sequence[int]) -> bytes:
+        """The bytes themselves."""
+        return bytes(token_ids)
+
 
 class FakeBackend:
     """Emits the script of its options."""

@@ -1,7 +1,7 @@
 """llama.cpp's tokenizer of one file."""
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,8 @@ class LlamaVocabulary:
     @cached_property
     def special_tokens(self) -> Mapping[str, int]:
         """Text to id of control and user-defined tokens."""
-        return {self.text(i): i for i in range(self.size) if self.has(i, SPECIAL)}
+        attributes, pointer = llama_cpp.llama_vocab_get_attr, self._pointer
+        return {self.text(i): i for i in range(self.size) if attributes(pointer, i) & SPECIAL}
 
     def has(self, token_id: int, attributes: int) -> bool:
         """Whether the token has one of ``attributes`` (``LLAMA_TOKEN_ATTR_*``)."""
@@ -45,10 +46,25 @@ class LlamaVocabulary:
 
     def piece(self, token_id: int) -> bytes:
         """The bytes that a token stands for."""
+        self._check_open()
         size = 64
         while True:
             buffer = ctypes.create_string_buffer(size)
             length = llama_cpp.llama_token_to_piece(self._pointer, token_id, buffer, size, 0, True)
+            if length >= 0:
+                return buffer.raw[:length]
+            size = -length
+
+    def join(self, token_ids: Sequence[int]) -> bytes:
+        """The bytes of many tokens, one after the other."""
+        self._check_open()
+        ids = (llama_cpp.llama_token * len(token_ids))(*token_ids)
+        size = 8 * len(token_ids)
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            length = llama_cpp.llama_detokenize(
+                self._pointer, ids, len(token_ids), buffer, size, False, True
+            )
             if length >= 0:
                 return buffer.raw[:length]
             size = -length
@@ -58,8 +74,7 @@ class LlamaVocabulary:
         self._pointer = None
 
     def _encode(self, data: bytes) -> list[int]:
-        if self._pointer is None:
-            raise ModelUnavailable("The model was unloaded.")
+        self._check_open()
         size = len(data) + 8
         while True:
             ids = (llama_cpp.llama_token * size)()
@@ -69,6 +84,10 @@ class LlamaVocabulary:
             if count >= 0:
                 return list(ids[:count])
             size = -count
+
+    def _check_open(self) -> None:
+        if self._pointer is None:
+            raise ModelUnavailable("The model was unloaded.")
 
     @property
     def bos(self) -> int | None:

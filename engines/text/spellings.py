@@ -20,10 +20,11 @@ class Spellings:
     A spelling without such a place is cut at the best one that it has.
     """
 
-    def __init__(self, spellings: Iterable[str], ordinary_pieces: Iterable[bytes]) -> None:
-        """``ordinary_pieces``: the bytes of every token that is not special."""
+    def __init__(self, spellings: Iterable[str], ordinary: bytes) -> None:
+        """``ordinary``: the bytes of every token that is not special, with line feeds between."""
         known = [spelling for spelling in spellings if len(spelling) > 1]
-        joined = set() if not known else {p for piece in ordinary_pieces for p in pairwise(piece)}
+        pairs = {pair for spelling in known for pair in map(bytes, pairwise(spelling.encode()))}
+        joined = {pair for pair in pairs if pair in ordinary}
         self._cuts = {spelling: _best_cut(spelling, joined) for spelling in known}
         self._pattern = re.compile(_start_of_any(known)) if known else None
 
@@ -54,10 +55,10 @@ def _start_of_any(spellings: Iterable[str]) -> str:
     return "|".join(f"{re.escape(head)}(?=({'|'.join(tail)}))" for head, tail in tails.items())
 
 
-def _best_cut(spelling: str, joined: set[tuple[int, int]]) -> int:
+def _best_cut(spelling: str, joined: set[bytes]) -> int:
     def badness(cut: int) -> tuple[bool, bool]:
         before, after = spelling[cut - 1], spelling[cut]
         ends_word = before.isalpha() and not after.isalpha() and after != "'"
-        return (before.encode()[-1], after.encode()[0]) in joined, not ends_word
+        return before.encode()[-1:] + after.encode()[:1] in joined, not ends_word
 
     return min(range(1, len(spelling)), key=badness)

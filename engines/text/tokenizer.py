@@ -27,6 +27,9 @@ class Vocabulary(Protocol):
     def piece(self, token_id: int) -> bytes:
         """The bytes that a token stands for, which may be part of a character."""
 
+    def join(self, token_ids: Sequence[int]) -> bytes:
+        """The bytes of many tokens, one after the other, faster than by ``piece``."""
+
 
 class Tokenizer:
     """The one place where text becomes token ids and token ids become text.
@@ -47,15 +50,13 @@ class Tokenizer:
         self.never_sampled: tuple[int, ...] = tuple(range(first, last + 1))
         """The padding rows: ids without a token."""
         hidden = {*self._control.values(), *self.never_sampled}
-        pieces = [b"" if i in hidden else vocabulary.piece(i) for i in range(vocabulary.size)]
-        self._spellings = Spellings(special, pieces)
+        ordinary = (i for i in range(vocabulary.size) if i not in hidden)
+        self._spellings = Spellings(special, _lines(vocabulary, ordinary))
         self._letters = variant.letter_tokens
         longest_first = sorted(self._letters, key=len, reverse=True)
         any_letter = "|".join(map(re.escape, longest_first))
         self._letter_pattern = re.compile(f"({any_letter})") if any_letter else None
-        for token_id, text in letters.items():
-            pieces[token_id] = text.encode()
-        self._pieces = pieces
+        self._pieces = dict.fromkeys(hidden, b"") | {i: t.encode() for i, t in letters.items()}
 
     def encode(self, segments: Iterable[Segment]) -> list[int]:
         """The ids of a prompt, exactly as its segments say: nothing is added.
@@ -81,8 +82,16 @@ class Tokenizer:
         return ids
 
     def piece(self, token_id: int) -> bytes:
-        """The bytes to show for a token: none for control tokens and padding rows."""
-        return self._pieces[token_id]
+        """The bytes to show for a token: none for control tokens and padding rows.
+
+        Raises IndexError for an id that the vocabulary does not have.
+        """
+        piece = self._pieces.get(token_id)
+        if piece is None:
+            if not 0 <= token_id < self._vocabulary.size:
+                raise IndexError(f"token id {token_id} is outside the vocabulary")
+            piece = self._pieces[token_id] = self._vocabulary.piece(token_id)
+        return piece
 
     def decode(self, token_ids: Iterable[int]) -> str:
         """The text to show for ``token_ids``; bytes that are no UTF-8 become U+FFFD."""
@@ -119,3 +128,9 @@ class Tokenizer:
                     param="prompt",
                 )
         return token_ids
+
+
+def _lines(vocabulary: Vocabulary, token_ids: Iterable[int]) -> bytes:
+    """The bytes of each of ``token_ids`` and a line feed."""
+    line_feed = vocabulary.encode("\n")
+    return vocabulary.join([i for token_id in token_ids for i in (token_id, *line_feed)])

@@ -1,5 +1,5 @@
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -24,6 +24,9 @@ class EagerByteVocabulary:
     def piece(self, token_id: int) -> bytes:
         spelled = {token_id: text for text, token_id in SPECIAL.items()}
         return spelled[token_id].encode() if token_id in spelled else bytes([token_id])
+
+    def join(self, token_ids: Sequence[int]) -> bytes:
+        return b"".join(map(self.piece, token_ids))
 
 
 @pytest.fixture(scope="session")

@@ -66,3 +66,9 @@ def test_control_tokens_and_padding_show_nothing_and_letter_tokens_their_letter(
 
 def test_padding_rows_are_never_sampled(tokenizer: Tokenizer) -> None:
     assert tokenizer.never_sampled == (259,)
+
+
+@pytest.mark.parametrize("token_id", [-1, 262])
+def test_an_id_outside_the_vocabulary_has_no_text(tokenizer: Tokenizer, token_id: int) -> None:
+    with pytest.raises(IndexError, match="outside the vocabulary"):
+        tokenizer.decode([token_id])
