@@ -63,3 +63,8 @@ def test_a_missing_package_is_named_with_the_extra_that_brings_it(
 def test_an_unknown_option_of_the_fake_engine_is_refused() -> None:
     with pytest.raises(ModelLoadError, match="unknown field `scirpt`"):
         registry.create(config("fake", scirpt="x"))
+
+
+@pytest.mark.parametrize("name", ["vllm", "nonsense"])
+def test_an_engine_that_is_not_there_is_no_error_before_it_is_created(name: str) -> None:
+    registry.preload(name)

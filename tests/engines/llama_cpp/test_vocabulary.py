@@ -125,3 +125,12 @@ def test_a_long_run_of_one_kind_of_character_is_encoded(
 ) -> None:
     tokenizer = Tokenizer(open_head(v15_file).vocabulary, variants["deepseek-coder v1.5"])
     assert tokenizer.decode(tokenizer.encode([Content(text)])) == text
+
+
+@pytest.mark.parametrize("file", ["v1_file", "smollm2_path"])
+def test_joined_tokens_have_the_bytes_of_each(
+    request: pytest.FixtureRequest, open_head: OpenHead, file: str
+) -> None:
+    vocabulary = open_head(request.getfixturevalue(file)).vocabulary
+    ids = range(1000, 3000)
+    assert vocabulary.join(ids) == b"".join(map(vocabulary.piece, ids))
