@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from codeserve.engines.errors import ModelLoadError
@@ -68,8 +68,10 @@ class HeadStart:
     """A worker that was started before anybody knew what to load; the first model may take it."""
 
     def __init__(self, engine: str) -> None:
-        """Start a worker for ``engine``. Raises ModelLoadError."""
-        self._worker: SpawnedWorker | None = SpawnedWorker(engine)
+        """Start a worker for ``engine``; where that fails, the first model will say why."""
+        self._worker: SpawnedWorker | None = None
+        with suppress(ModelLoadError):
+            self._worker = SpawnedWorker(engine)
 
     def take(self, engine: str) -> SpawnedWorker | None:
         """The worker if it is one for ``engine``; else it is ended. The next calls get None."""
@@ -87,7 +89,7 @@ class HeadStart:
 
 @contextmanager
 def head_start(engine: str) -> Iterator[HeadStart]:
-    """A head start for ``engine`` that leaves nothing behind. Raises ModelLoadError."""
+    """A head start for ``engine`` that leaves nothing behind."""
     ahead = HeadStart(engine)
     try:
         yield ahead

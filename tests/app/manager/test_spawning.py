@@ -5,6 +5,7 @@ import pytest
 
 from codeserve.app.manager.launcher import LocalLauncher
 from codeserve.app.manager.spawning import head_start
+from codeserve.engines.errors import ModelLoadError
 
 
 async def test_the_first_model_takes_the_worker_that_runs_already() -> None:
@@ -36,3 +37,11 @@ def test_a_worker_that_nobody_takes_leaves_nothing_behind(
         assert [*tmp_path.iterdir()]
     assert not process.is_running()
     assert not [*tmp_path.iterdir()]
+
+
+async def test_without_a_head_start_the_first_model_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with head_start("fake") as ahead, pytest.raises(ModelLoadError, match="No such file"):
+        await LocalLauncher(ahead).launch("fake", lambda line: None)
