@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from codeserve.app.cli.bench import bench
 from codeserve.app.cli.chat import chat
 from codeserve.app.cli.complete import complete
 from codeserve.app.cli.models import models_app
@@ -36,6 +37,7 @@ def build_cli() -> typer.Typer:
     cli.command()(serve)
     cli.command()(chat)
     cli.command()(complete)
+    cli.command()(bench)
     cli.add_typer(models_app, name="models")
     return cli
 
