@@ -11,7 +11,7 @@ import statistics
 import time
 from collections.abc import Sequence
 
-import codeserve.engines.llama_cpp  # noqa: F401 - sets how OpenMP waits, before its library loads
+from codeserve.engines.llama_cpp.log import LlamaLog  # before llama_cpp: sets how OpenMP waits
 
 import llama_cpp as api  # isort: skip
 
@@ -62,6 +62,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
+    log = LlamaLog()
     api.llama_backend_init()
     if b"AMX_INT8 = 1" not in api.llama_print_system_info():
         raise SystemExit("This build or this CPU has no AMX: there is nothing to compare.")
@@ -69,6 +70,7 @@ def main() -> None:
         (measure(True, arguments.threads), measure(False, arguments.threads))
         for _ in range(arguments.rounds)
     ]
+    log.close()
     for index, name in enumerate(("prefill", "decode")):
         amx = statistics.median(pair[0][index] for pair in pairs)
         plain = statistics.median(pair[1][index] for pair in pairs)

@@ -106,11 +106,6 @@ class Completion:
         self._begun = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 
-    @property
-    def running(self) -> bool:
-        """It has not ended."""
-        return self._ended is None
-
     async def begun(self) -> None:
         """Wait for its first text, or its end."""
         await self._begun.wait()
@@ -142,6 +137,8 @@ class Completion:
         )
 
     def _outcome(self) -> Outcome:
+        if self._ended is None:
+            return Outcome.RUNNING
         if self._error is not None:
             return Outcome.FAILED
         return Outcome.COMPLETED if self._complete else Outcome.CANCELLED

@@ -1,4 +1,4 @@
-"""What is known of a request after its end."""
+"""What is known of a request."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,6 +8,8 @@ from itertools import pairwise
 class Outcome(StrEnum):
     """How a request ended."""
 
+    RUNNING = "running"
+    """It has not ended."""
     COMPLETED = "completed"
     CANCELLED = "cancelled"
     """Closed by the client while the server was still at work."""

@@ -22,39 +22,43 @@ class Bench:
         self.rounds = rounds
         self.measured: list[Measurement] = []
         self.scenario: Scenario | None = None
-        """The one that runs now."""
+        """The one that runs now, or ran last."""
         self.load: Load | None = None
         """What it has sent."""
         self._endpoint = endpoint
         self._seed = seed
+        self._characters_per_token = 0.0
 
     async def run(self) -> BenchResult:
         """Run every scenario once in each round. Raises EndpointError if the server cannot count
         the tokens of a prompt; requests that fail later are part of the result."""
-        characters_per_token = await calibrate(self._endpoint, self._seed)
+        await self.calibrate()
         for number in range(self.rounds):
             for scenario in self.scenarios:
-                source = SourceWriter(
-                    f"{self._seed} {scenario.name} {number}", characters_per_token
-                )
-                async with Load(self._endpoint, source) as load:
-                    self.scenario, self.load = scenario, load
-                    own = await scenario.run(load)
-                self.measured.append(Measurement.of(scenario.name, load.records(), own))
+                await self.measure(scenario, number)
         return BenchResult(
             url=self._endpoint.url,
             model=self._endpoint.model,
             seed=self._seed,
             rounds=self.rounds,
-            characters_per_token=characters_per_token,
+            characters_per_token=self._characters_per_token,
             scenarios=collect(self.measured),
         )
 
+    async def calibrate(self) -> None:
+        """Learn how long a prompt must be to have so many tokens, with one small request, which
+        warms the server up as well. Raises EndpointError."""
+        text = SourceWriter(f"{self._seed} calibration").file(CALIBRATION_TOKENS)
+        tokens = await self._endpoint.count_tokens(text)
+        if tokens < 1:
+            raise EndpointError(f"{self._endpoint.url} says that a prompt has {tokens} tokens")
+        self._characters_per_token = len(text) / tokens
 
-async def calibrate(endpoint: Endpoint, seed: int) -> float:
-    """Characters per token of generated source, as the server counts. Raises EndpointError."""
-    text = SourceWriter(f"{seed} calibration").file(CALIBRATION_TOKENS)
-    tokens = await endpoint.count_tokens(text)
-    if tokens < 1:
-        raise EndpointError(f"{endpoint.url} says that a prompt has {tokens} tokens")
-    return len(text) / tokens
+    async def measure(self, scenario: Scenario, number: int) -> Measurement:
+        """Run ``scenario`` with the prompts of round ``number``, after `calibrate`."""
+        source = SourceWriter(f"{self._seed} {scenario.name} {number}", self._characters_per_token)
+        async with Load(self._endpoint, source) as load:
+            self.scenario, self.load = scenario, load
+            own = await scenario.run(load)
+        self.measured.append(Measurement.of(scenario.name, load.records(), own))
+        return self.measured[-1]

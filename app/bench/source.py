@@ -1,6 +1,6 @@
 """Source code that is made up, for prompts of any length."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from random import Random
 
 NOUNS = (
@@ -51,6 +51,23 @@ FUNCTIONS = (
         {field}s = [line.strip() for line in file if "{limit}" in line]
     return {{index: {field} for index, {field} in enumerate({field}s, {number})}}
 ''',
+    '''async def {verb}_all(*{other_noun}s):
+    """{Verb} every {other_noun} at once, {number} in a row."""
+    while {other_noun}s:
+        first, {other_noun}s = {other_noun}s[:{number}], {other_noun}s[{number}:]
+        await gather(*({other_noun}.{verb}() for {other_noun} in first))
+''',
+    '''@dataclass(frozen=True)
+class {Field}{Limit}:
+    """Bytes of {noun} between a {limit} and the next."""
+
+    {noun}: bytes
+    {limit}: int = {number}
+
+    @property
+    def {field}(self) -> float:
+        return len(self.{noun}) / max(self.{limit}, {other})
+''',
 )
 
 
@@ -65,46 +82,46 @@ class SourceWriter:
     def file(self, tokens: int) -> str:
         """The beginning of a file, about ``tokens`` tokens long. Its first line is its own, so that
         no cache holds more than a few of its tokens."""
-        title = f"# {self._random.getrandbits(40):010x} {self._random.choice(self._nouns)}\n\n"
-        return self._cut(title, tokens)
+        return self._cut(self._title(), tokens)
 
     def fragment(self, tokens: int) -> str:
         """Code from the middle of a file, about ``tokens`` tokens long."""
         return self._cut("", tokens)
 
-    def whole_file(self, tokens: int) -> str:
-        """A file of whole functions, at least ``tokens`` tokens long."""
-        text = f"# {self._random.getrandbits(40):010x}\n\n"
-        for function in self._functions():
-            if len(text) >= tokens * self._characters_per_token:
-                return text
-            text += function
-        raise AssertionError("there is always another function")
+    def varied_file(self) -> str:
+        """A file of about 400 tokens whose functions have nothing in common, so that even a tiny
+        model can copy it without taking one for another."""
+        nouns = self._random.sample(self._nouns, 4 * len(FUNCTIONS))
+        functions = (
+            self._function(template, nouns[4 * index : 4 * index + 4])
+            for index, template in enumerate(FUNCTIONS)
+        )
+        return self._title() + "".join(functions)
+
+    def _title(self) -> str:
+        return f"# {self._random.getrandbits(40):010x}\n\n"
 
     def _cut(self, text: str, tokens: int) -> str:
         length = round(tokens * self._characters_per_token)
-        for function in self._functions():
-            if len(text) >= length:
-                break
-            text += function
+        while len(text) < length:
+            template = self._random.choice(FUNCTIONS)
+            text += self._function(template, self._random.sample(self._nouns, 4))
         return text[:length]
 
-    def _functions(self) -> Iterator[str]:
-        while True:
-            noun, field, limit, other_noun = self._random.sample(self._nouns, 4)
-            verb = self._random.choice(self._verbs)
-            yield (
-                self._random.choice(FUNCTIONS).format(
-                    noun=noun,
-                    Noun=noun.title(),
-                    field=field,
-                    Field=field.title(),
-                    limit=limit,
-                    other_noun=other_noun,
-                    verb=verb,
-                    Verb=verb.title(),
-                    number=self._random.randrange(2, 100),
-                    other=self._random.randrange(2, 10),
-                )
-                + "\n\n"
-            )
+    def _function(self, template: str, nouns: Sequence[str]) -> str:
+        noun, field, limit, other_noun = nouns
+        verb = self._random.choice(self._verbs)
+        text = template.format(
+            noun=noun,
+            Noun=noun.title(),
+            field=field,
+            Field=field.title(),
+            limit=limit,
+            Limit=limit.title(),
+            other_noun=other_noun,
+            verb=verb,
+            Verb=verb.title(),
+            number=self._random.randrange(2, 100),
+            other=self._random.randrange(2, 10),
+        )
+        return f"{text}\n\n"

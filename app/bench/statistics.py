@@ -57,14 +57,12 @@ def medians(rounds: Sequence[Figures]) -> Figures:
     return {name: median(figures[name] for figures in rounds if name in figures) for name in names}
 
 
-def common_prefix(text: str, expected: str) -> float:
-    """The share of ``text`` that it begins with in common with ``expected``; 0 without text."""
-    same = 0
-    for character, other in zip(text, expected, strict=False):
-        if character != other:
-            break
-        same += 1
-    return same / len(text) if text else 0.0
+def copied_share(text: str, file: str) -> float:
+    """The share of the lines of ``text`` that are lines of ``file``. Blank lines do not count, nor
+    does the last one, which may be cut off; 0 if there are no others."""
+    lines = [line for line in text.splitlines()[:-1] if line.strip()]
+    known = set(file.splitlines())
+    return sum(line in known for line in lines) / len(lines) if lines else 0.0
 
 
 def _token_counts(records: Sequence[Record]) -> Figures:

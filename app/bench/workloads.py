@@ -10,7 +10,7 @@ from typing import Self
 from codeserve.app.bench.endpoint import Completion, Endpoint
 from codeserve.app.bench.record import Outcome, Record
 from codeserve.app.bench.source import SourceWriter
-from codeserve.app.bench.statistics import Figures, common_prefix, percentiles
+from codeserve.app.bench.statistics import Figures, copied_share, percentiles
 
 KEY_SECONDS = 0.15
 PAUSE_SECONDS = 1.0
@@ -58,10 +58,9 @@ class Scenario:
 
 async def single(load: Load) -> Figures:
     """One cold prompt of 512 tokens, 64 tokens of output."""
-    record = await load.send(load.source.file(512), 64).ended()
-    if record.ttft is None or record.prompt_tokens is None:
-        return {}
-    return {"prompt_rate": record.prompt_tokens / record.ttft}
+    tokens = 512
+    record = await load.send(load.source.file(tokens), 64).ended()
+    return {"prompt_rate": (record.prompt_tokens or tokens) / record.ttft} if record.ttft else {}
 
 
 async def concurrency(streams: int, load: Load) -> Figures:
@@ -107,13 +106,14 @@ async def long_prefill(load: Load) -> Figures:
 
 
 async def edit(load: Load) -> Figures:
-    """A file of 300 tokens is copied: it stands in the prompt twice and has begun a third time."""
-    file = load.source.whole_file(300)
-    beginning = file[: file.index("\n\n")]
+    """A file of some 400 tokens is copied, 300 tokens of it: it stands in the prompt twice and has
+    begun a third time."""
+    file = load.source.varied_file()
+    beginning = "".join(file.splitlines(keepends=True)[:3])
     record = await load.send(f"{file}\n{file}\n{beginning}", 300).ended()
     if record.outcome is not Outcome.COMPLETED:
         return {}
-    return {"copied_share": common_prefix(record.text, file.removeprefix(beginning))}
+    return {"copied_share": copied_share(record.text, file)}
 
 
 async def _all_ended(completions: Sequence[Completion]) -> Sequence[Record]:

@@ -62,9 +62,9 @@ def bench(  # noqa: PLR0913 - the command's options
     seed = secrets.randbelow(2**31) if seed is None else seed
     result = asyncio.run(_measure(url, model, scenarios, rounds, seed))
     if json != STDOUT:
-        from codeserve.app.cli.bench_tables import result_table
+        from codeserve.app.cli.bench_tables import own_figures, result_table
 
-        Console().print(result_table(result))
+        Console().print(result_table(result), own_figures(result))
     _write(result, json, plots)
     if result.errors:
         fail(f"requests failed: {'; '.join(result.errors)}")

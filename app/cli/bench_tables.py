@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from statistics import median
 
+from rich.box import SIMPLE
 from rich.table import Table
 
+from codeserve.app.bench.record import Outcome
 from codeserve.app.bench.results import BenchResult, Measurement, ScenarioResult
 from codeserve.app.bench.runner import Bench
 from codeserve.app.bench.statistics import Figures, ttfts
@@ -22,7 +24,7 @@ LABELS = {
 
 def live_table(bench: Bench) -> Table:
     """How far ``bench`` is, and what the server does right now."""
-    table = Table("workload", "round", "running", "tok/s", "TTFT p50")
+    table = Table("workload", "round", "running", "tok/s", "TTFT p50, s", box=SIMPLE)
     for scenario in bench.scenarios:
         rounds = [one for one in bench.measured if one.scenario == scenario.name]
         now = bench.scenario is scenario and len(rounds) < bench.rounds
@@ -35,84 +37,83 @@ def result_table(result: BenchResult) -> Table:
     """The medians over the rounds."""
     table = Table(
         "workload",
-        "TTFT p50 / p95",
-        "inter-token p50 / p99",
-        "tok/s a stream",
-        "tok/s together",
-        "all done",
-        "cached",
-        "done / cancelled / failed",
-        "also",
-        title=f"{result.model} at {result.url}, {result.rounds} rounds, seed {result.seed}",
+        "TTFT, s\np50 / p95",
+        "inter-token, ms\np50 / p99",
+        "tok/s\neach / all",
+        "all done\ns",
+        "prompt tokens\ncached",
+        "requests",
+        title=f"{result.model} at {result.url}, rounds: {result.rounds}, seed {result.seed}",
+        box=SIMPLE,
     )
     for scenario in result.scenarios:
         table.add_row(scenario.name, *_result_cells(scenario))
     return table
 
 
-def measured_line(measurement: Measurement) -> str:
-    """One run of a scenario in one line, for a log."""
-    figures = measurement.figures
-    return (
-        f"{measurement.scenario}: {measurement.completed} completed, "
-        f"{measurement.cancelled} cancelled, {measurement.failed} failed, "
-        f"{_number(figures.get('total_rate'))} tok/s, TTFT p50 {_seconds(figures.get('ttft_p50'))}"
-    )
+def own_figures(result: BenchResult) -> Table:
+    """The medians of the figures that only some workloads have."""
+    table = Table.grid(padding=(0, 2))
+    for scenario in result.scenarios:
+        for name, (label, unit) in LABELS.items():
+            if name in scenario.medians:
+                table.add_row(scenario.name, label, f"{_number(scenario.medians[name])} {unit}")
+    return table
 
 
 def _running_cells(bench: Bench) -> Sequence[str]:
+    """Of what has been sent so far."""
     records = bench.load.records() if bench.load else []
-    running = sum(one.running for one in bench.load.completions) if bench.load else 0
+    if not records:
+        return ("0", "-", "-")
+    running = sum(record.outcome is Outcome.RUNNING for record in records)
     tokens = sum(record.output_tokens for record in records)
-    seconds = max((record.ended for record in records), default=0.0) - min(
-        (record.sent for record in records), default=0.0
-    )
+    seconds = max(record.ended for record in records) - min(record.sent for record in records)
     first = ttfts(records)
     return (
         str(running),
-        _number(tokens / seconds if seconds > 0 else None),
-        _seconds(median(first) if first else None),
+        _number(tokens / seconds if seconds else None),
+        _number(median(first) if first else None),
     )
 
 
 def _measured_cells(rounds: Sequence[Measurement]) -> Sequence[str]:
-    if not rounds:
-        return ("", "", "")
-    figures = rounds[-1].figures
-    return ("", _number(figures.get("total_rate")), _seconds(figures.get("ttft_p50")))
+    """Of the last round."""
+    figures = rounds[-1].figures if rounds else {}
+    return ("", _number(figures.get("total_rate")), _number(figures.get("ttft_p50")))
 
 
 def _result_cells(scenario: ScenarioResult) -> Sequence[str]:
     figures = scenario.medians
+    gaps = (figures.get(name) for name in ("gap_p50", "gap_p99"))
+    counts = {
+        "done": scenario.completed,
+        "cancelled": scenario.cancelled,
+        "failed": scenario.failed,
+    }
     return (
-        f"{_seconds(figures.get('ttft_p50'))} / {_seconds(figures.get('ttft_p95'))}",
-        f"{_seconds(figures.get('gap_p50'))} / {_seconds(figures.get('gap_p99'))}",
-        _number(figures.get("stream_rate")),
-        _number(figures.get("total_rate")),
-        _seconds(figures.get("all_done")),
+        _pair(figures.get("ttft_p50"), figures.get("ttft_p95")),
+        _pair(*(None if gap is None else gap * 1000 for gap in gaps)),
+        _pair(figures.get("stream_rate"), figures.get("total_rate")),
+        _number(figures.get("all_done")),
         _cached(figures),
-        f"{scenario.completed} / {scenario.cancelled} / {scenario.failed}",
-        "\n".join(
-            f"{label} {_number(figures[name])} {unit}".rstrip()
-            for name, (label, unit) in LABELS.items()
-            if name in figures
-        ),
+        ", ".join(f"{count} {name}" for name, count in counts.items() if count),
     )
 
 
 def _cached(figures: Figures) -> str:
-    """The cached tokens and their share of the prompts."""
+    """The share of the prompts' tokens that the server found in its cache."""
     if "cached_tokens" not in figures or not figures.get("prompt_tokens"):
         return "-"
-    cached = figures["cached_tokens"]
-    return f"{cached:.0f} ({cached / figures['prompt_tokens']:.0%})"
+    return f"{figures['cached_tokens'] / figures['prompt_tokens']:.0%}"
 
 
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+def _pair(first: float | None, second: float | None) -> str:
+    return f"{_number(first)} / {_number(second)}"
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+    """Three digits, or whole."""
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
