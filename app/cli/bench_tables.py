@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from statistics import median
 
-from rich.box import SIMPLE
-from rich.table import Table
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
 
 from codeserve.app.bench.record import Outcome
 from codeserve.app.bench.results import BenchResult, Measurement, ScenarioResult
@@ -24,7 +24,7 @@ LABELS = {
 
 def live_table(bench: Bench) -> Table:
     """How far ``bench`` is, and what the server does right now."""
-    table = Table("workload", "round", "running", "tok/s", "TTFT p50, s", box=SIMPLE)
+    table = Table("workload", "round", "running", "tok/s", "TTFT p50, s", box=SIMPLE_HEAD)
     for scenario in bench.scenarios:
         rounds = [one for one in bench.measured if one.scenario == scenario.name]
         now = bench.scenario is scenario and len(rounds) < bench.rounds
@@ -36,15 +36,18 @@ def live_table(bench: Bench) -> Table:
 def result_table(result: BenchResult) -> Table:
     """The medians over the rounds."""
     table = Table(
-        "workload",
+        Column("workload", no_wrap=True),
         "TTFT, s\np50 / p95",
-        "inter-token, ms\np50 / p99",
+        "between tokens,\nms: p50 / p99",
         "tok/s\neach / all",
-        "all done\ns",
-        "prompt tokens\ncached",
-        "requests",
+        "all\ndone, s",
+        "prompt\ncached",
+        "requests\ndone",
         title=f"{result.model} at {result.url}, rounds: {result.rounds}, seed {result.seed}",
-        box=SIMPLE,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
     )
     for scenario in result.scenarios:
         table.add_row(scenario.name, *_result_cells(scenario))
@@ -86,18 +89,14 @@ def _measured_cells(rounds: Sequence[Measurement]) -> Sequence[str]:
 def _result_cells(scenario: ScenarioResult) -> Sequence[str]:
     figures = scenario.medians
     gaps = (figures.get(name) for name in ("gap_p50", "gap_p99"))
-    counts = {
-        "done": scenario.completed,
-        "cancelled": scenario.cancelled,
-        "failed": scenario.failed,
-    }
+    sent = scenario.completed + scenario.cancelled + scenario.failed
     return (
         _pair(figures.get("ttft_p50"), figures.get("ttft_p95")),
         _pair(*(None if gap is None else gap * 1000 for gap in gaps)),
         _pair(figures.get("stream_rate"), figures.get("total_rate")),
         _number(figures.get("all_done")),
         _cached(figures),
-        ", ".join(f"{count} {name}" for name, count in counts.items() if count),
+        f"{scenario.completed} of {sent}",
     )
 
 
