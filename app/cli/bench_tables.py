@@ -37,9 +37,9 @@ def result_table(result: BenchResult) -> Table:
     """The medians over the rounds."""
     table = Table(
         Column("workload", no_wrap=True),
-        "TTFT, s\np50 / p95",
-        "between tokens,\nms: p50 / p99",
-        "tok/s\neach / all",
+        "TTFT, s\np50/p95",
+        "token gap, ms\np50/p99",
+        "tok/s\neach/all",
         "all\ndone, s",
         "prompt\ncached",
         "requests\ndone",
@@ -108,7 +108,7 @@ def _cached(figures: Figures) -> str:
 
 
 def _pair(first: float | None, second: float | None) -> str:
-    return f"{_number(first)} / {_number(second)}"
+    return f"{_number(first)}/{_number(second)}"
 
 
 def _number(value: float | None) -> str:
