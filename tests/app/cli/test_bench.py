@@ -81,3 +81,11 @@ def test_no_server_is_one_line() -> None:
         result = bench(f"http://127.0.0.1:{unused.getsockname()[1]}", "single")
     assert result.exit_code == 1
     assert re.fullmatch(r"codeserve: no server answers at http://\S+\n", result.stderr)
+
+
+@pytest.mark.parametrize("url", ["localhost:1", "http://host:port"])
+def test_an_address_that_is_none_is_one_line(url: str) -> None:
+    result = bench(url, "single")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"codeserve: {url}: ")
+    assert result.stderr.count("\n") == 1
