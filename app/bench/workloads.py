@@ -107,9 +107,10 @@ async def long_prefill(load: Load) -> Figures:
 
 async def edit(load: Load) -> Figures:
     """A file of some 400 tokens is copied, 300 tokens of it: it stands in the prompt twice and has
-    begun a third time."""
+    begun a third time. The beginning does not end with a line break: in the file that is one token
+    with the indentation behind it, and a tiny model does not go on from half of it."""
     file = load.source.varied_file()
-    beginning = "".join(file.splitlines(keepends=True)[:3])
+    beginning = "".join(file.splitlines(keepends=True)[:3]).rstrip()
     record = await load.send(f"{file}\n{file}\n{beginning}", 300).ended()
     if record.outcome is not Outcome.COMPLETED:
         return {}
