@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,6 +121,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 def main() -> None:
     arguments = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends the peer that runs, as Ctrl-C does
     setup = Setup(
         model=model_path(arguments.model),
         threads=arguments.threads,
@@ -163,7 +165,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("--model", default=SMOLLM2_NAME, help=f"{SMOLLM2_NAME}, {SHAPE_NAME} or a GGUF file")
     add("--rounds", type=int, default=3)
-    add("--threads", type=int, default=psutil.cpu_count(logical=False))
+    add("--threads", type=int, default=psutil.cpu_count(logical=False) or 1)
     add("--slots", type=int, default=16, help="requests decoded together")
     add("--context", type=int, default=4096, help="tokens of one slot")
     add("--peers", type=names(PEERS), default=list(PEERS), help=",".join(PEERS))

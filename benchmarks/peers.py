@@ -144,7 +144,10 @@ def started(name: str, setup: Setup, folder: Path) -> Iterator[Peer]:
     log = folder / "log"
     with log.open("wb") as output:
         begun = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+        try:
+            process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=output)
+        except OSError as error:
+            raise PeerError(f"{command[0]}: {error.strerror}") from error
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_for_completion(process, url, log)

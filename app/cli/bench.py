@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codeserve.app.cli.failure import RUNTIME_ERROR, USAGE_ERROR, fail
+from codeserve.app.cli.failure import USAGE_ERROR, fail
 from codeserve.app.cli.options import DEFAULT_URL, ModelId, Url
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ async def _measure(
             with _shown(run, Console(stderr=True)):
                 return await run.run()
     except EndpointError as error:
-        fail(str(error), RUNTIME_ERROR)
+        fail(str(error))
 
 
 @contextmanager
