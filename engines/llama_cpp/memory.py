@@ -34,7 +34,7 @@ def default_context_length(
 def token_bytes(weights: Weights, options: LlamaCppOptions) -> int | None:
     """Bytes of one token's keys and values over all layers; None if the file does not say.
 
-    A quantised cache counts as float16, so it is never underestimated.
+    A quantised cache and one whose type is not decided yet count as float16.
     """
     architecture = weights.metadata("general.architecture")
 

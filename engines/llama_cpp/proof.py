@@ -2,7 +2,9 @@
 
     python -m codeserve.engines.llama_cpp.proof
 
-Loads the embedded model, prefills a batch and decodes some tokens; exits with 0 if it could.
+Loads the embedded model, prefills a batch and decodes some tokens; exits with 0 if it could. What
+is fastest for this model on this machine is measured on the way, so the first start of the server
+need not.
 """
 
 import asyncio

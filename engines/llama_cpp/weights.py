@@ -75,6 +75,8 @@ class Weights:
             shares = ctypes.c_float * llama_cpp.llama_max_devices()
             params.tensor_split = shares(*options.tensor_split)
         params.load_mode = _load_mode(options)
+        if options.repack is not None:
+            params.use_extra_bufts = options.repack
         params.kv_overrides = overrides
         params.progress_callback = llama_cpp.llama_progress_callback(report)
         return cls(path, params, log)
