@@ -17,6 +17,7 @@ from codeserve.engines.llama_cpp.context import Context
 from codeserve.engines.llama_cpp.log import LlamaLog
 from codeserve.engines.llama_cpp.options import LlamaCppOptions
 from codeserve.engines.llama_cpp.sampler import Sampler, bans
+from codeserve.engines.llama_cpp.tuning import tune
 from codeserve.engines.llama_cpp.weights import Weights, check_file
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest
@@ -92,12 +93,14 @@ class LlamaCppBackend:
             variant = self._variant_of(head)
             found = repairs.find(variant, head)
             context_length = self._context_length(variant.context_length, head)
+        overrides = repairs.overrides(found)
+        self._options = self._options.settled(tune(path, self._options, overrides, progress, log))
         weights = resources.enter_context(
             closing(
                 Weights.load(
                     path,
                     self._options,
-                    repairs.overrides(found),
+                    overrides,
                     lambda fraction: progress("weights", fraction),
                     log,
                 )

@@ -5,7 +5,7 @@ import llama_cpp
 from codeserve.engines.errors import EngineFailure, ModelLoadError
 from codeserve.engines.llama_cpp.batch import Batch
 from codeserve.engines.llama_cpp.log import LlamaLog
-from codeserve.engines.llama_cpp.options import LlamaCppOptions
+from codeserve.engines.llama_cpp.options import LlamaCppOptions, ggml_type
 from codeserve.engines.llama_cpp.weights import Weights
 
 FLASH_ATTENTION = {
@@ -37,8 +37,8 @@ class Context:
         params.n_threads = options.n_threads
         params.n_threads_batch = options.n_threads_batch
         params.flash_attn_type = FLASH_ATTENTION[options.flash_attn]
-        params.type_k = getattr(llama_cpp, f"GGML_TYPE_{options.type_k.upper()}")
-        params.type_v = getattr(llama_cpp, f"GGML_TYPE_{options.type_v.upper()}")
+        params.type_k = ggml_type(options.type_k)
+        params.type_v = ggml_type(options.type_v)
         params.offload_kqv = options.offload_kqv
         log.clear()
         self.pointer = llama_cpp.llama_init_from_model(weights.pointer, params)
