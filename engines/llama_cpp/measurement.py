@@ -27,6 +27,7 @@ class Probe:
         self, weights: Weights, settings: LlamaCppOptions, largest: int, log: LlamaLog
     ) -> None:
         """``largest``: the most tokens of a step. ``settings``: decided. Raises ModelLoadError."""
+        largest = max(largest, FILLING)
         log.clear()
         params = _context_params(settings, largest)
         self._pointer = llama_cpp.llama_init_from_model(weights.pointer, params)

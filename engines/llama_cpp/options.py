@@ -31,9 +31,6 @@ class LlamaCppOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     What is None, or "auto", is decided by measurement where ``tune`` is true; see ``settled``.
     """
 
-    tune: bool = True
-    """Measure what is fastest at a model's first load on this machine. False: static defaults."""
-
     n_gpu_layers: Annotated[int, msgspec.Meta(ge=-1)] | None = None
     """Layers on the GPU; -1 is all. None: all if this build has GPU support, else 0."""
     main_gpu: int = 0
@@ -66,6 +63,8 @@ class LlamaCppOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Keep the weights from being swapped out."""
     offload_kqv: bool = True
     """Keep the KV cache on the GPU."""
+    tune: bool = True
+    """Measure what is fastest at a model's first load on this machine. False: static defaults."""
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "LlamaCppOptions":

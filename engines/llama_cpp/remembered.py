@@ -73,7 +73,10 @@ def recall(subject: Subject, kind: type[T]) -> T | None:
 
 
 def keep(subject: Subject, path: Path, result: object) -> None:
-    """Remember ``result``; where that cannot be done, say so on standard error."""
+    """Remember ``result`` and forget those whose model file is gone.
+
+    Where that cannot be done, standard error says so.
+    """
     entry = Entry(path=str(path.absolute()), subject=subject, result=result)
     file = _file(subject)
     try:
@@ -82,6 +85,7 @@ def keep(subject: Subject, path: Path, result: object) -> None:
             written = Path(scratch, file.name)
             written.write_bytes(msgspec.json.format(msgspec.json.encode(entry)))
             written.rename(file)
+        _forget_lost()
     except OSError as error:
         sys.stderr.write(
             f"What was measured for {path.name} cannot be remembered, so every start will measure "
@@ -108,6 +112,13 @@ def build_identity() -> str:
     ]
     features = llama_cpp.llama_print_system_info().decode()
     return "; ".join([llama_cpp.__version__, features, *files])
+
+
+def _forget_lost() -> None:
+    for file in folder().glob("*.json"):
+        entry = _read(file, object)
+        if entry is not None and not Path(entry.path).exists():
+            file.unlink(missing_ok=True)
 
 
 def _file(subject: Subject) -> Path:

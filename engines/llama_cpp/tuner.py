@@ -32,7 +32,7 @@ UBATCHES = (128, 64)
 MARGIN, CACHE_TYPE_MARGIN = 0.05, 0.10
 """How much slower a default must be to be left; bf16 keeps fewer digits than f16."""
 
-COMPARISON_SECONDS, CURVE_SECONDS = 2.0, 7.0
+COMPARISON_SECONDS, CURVE_SECONDS = 1.5, 6.0
 """Time of each comparison and of the curve. A slow model takes a little longer."""
 
 BUSY = 200
@@ -189,7 +189,12 @@ class Tuner:
         costs = comparison.costs(times)
         chosen = comparison.choose(costs, margin)
         self._trials += [
-            Trial(option=option, value=_spelt(value), cost=round(cost, 3), chosen=index == chosen)
+            Trial(
+                option=option,
+                value=_spelt(value),
+                cost=round(cost / costs[chosen], 3),
+                chosen=index == chosen,
+            )
             for index, (value, cost) in enumerate(zip(values, costs, strict=True))
         ]
         return chosen

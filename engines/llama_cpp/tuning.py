@@ -19,7 +19,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     option: str
     value: str
     cost: float
-    """Time of its steps as a multiple of that of the static default's (geometric mean)."""
+    """Time of its steps as a multiple of that of the chosen value's (geometric mean). Below 1: it
+    was faster, but not by enough to leave the default."""
     chosen: bool
 
 
