@@ -10,7 +10,7 @@ from codeserve.engines.llama_cpp.log import LlamaLog
 from codeserve.engines.llama_cpp.options import LlamaCppOptions, ggml_type
 from codeserve.engines.llama_cpp.weights import Weights
 
-FILLING = 32
+FILLING = 8
 """Tokens that are computed once and copied until the cache is as full as wanted."""
 DEPTH = 512
 """Tokens that every timed step attends to."""

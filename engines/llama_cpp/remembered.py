@@ -17,6 +17,13 @@ from codeserve.engines.llama_cpp.options import LlamaCppOptions
 METHOD = 1
 """Rises when what is measured, or how, changes: earlier results are then measured again."""
 
+INFLUENTIAL = (
+    *("n_gpu_layers", "main_gpu", "split_mode", "tensor_split", "offload_kqv"),
+    *("n_threads", "n_threads_batch", "n_batch", "n_ubatch", "flash_attn", "type_k", "type_v"),
+    *("repack", "use_mmap", "use_mlock"),
+)
+"""The options that a measurement depends on."""
+
 T = TypeVar("T")
 
 
@@ -31,6 +38,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     modified_ns: int
     options: LlamaCppOptions
+    """Those given that matter; the others have their defaults."""
 
     @classmethod
     def of(cls, path: Path, options: LlamaCppOptions) -> "Subject":
@@ -43,7 +51,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
             name=path.name,
             bytes=status.st_size,
             modified_ns=status.st_mtime_ns,
-            options=options,
+            options=LlamaCppOptions(**{name: getattr(options, name) for name in INFLUENTIAL}),
         )
 
     @property
