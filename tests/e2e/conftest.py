@@ -22,12 +22,14 @@ id = "tiny-base"
 path = "{path}"
 family = "deepseek-coder"
 context_length = 512
+options = {{ tune = false }}
 
 [[models]]
 id = "tiny-instruct"
 path = "{path}"
 family = "deepseek-coder-instruct"
 context_length = 512
+options = {{ tune = false }}
 """
 
 

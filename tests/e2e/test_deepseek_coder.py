@@ -236,7 +236,8 @@ def test_a_file_without_metadata_is_recognised_and_repaired(
 ) -> None:
     path = tmp_path / "old.gguf"
     write_gguf(WEIGHTS, deepseek_vocabulary, path, pre=None, rope_scaling=False)
-    server = start_server(f'[[models]]\nid = "tiny-base"\npath = "{path}"\ncontext_length = 512')
+    table = f'[[models]]\nid = "tiny-base"\npath = "{path}"\ncontext_length = 512\n'
+    server = start_server(table + "options = { tune = false }")
 
     shown = server.model("tiny-base")
     repairs = " ".join(shown["repairs"])

@@ -28,8 +28,13 @@ from codeserve.model_specs.segments import Text
 CONTEXT = 512
 StartEngine = Callable[..., Awaitable[Engine]]
 
+OPTIONS: dict[str, dict[str, Any]] = {
+    "llama.cpp": {"n_batch": 16, "tune": False},
+    "fake": {"step_seconds": 0.001},
+}
 
-@pytest.fixture(params=["fake", "llama.cpp"])
+
+@pytest.fixture(params=sorted(OPTIONS))
 def engine_name(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name
@@ -41,7 +46,7 @@ async def start_engine(engine_name: str, smollm2_path: Path) -> AsyncIterator[St
     async with AsyncExitStack() as resources:
 
         async def start(max_concurrency: int = 2, max_waiting: int = 256) -> Engine:
-            options = {"n_batch": 16} if engine_name == "llama.cpp" else {"step_seconds": 0.001}
+            options = OPTIONS[engine_name]
             config = EngineConfig(
                 engine=engine_name,
                 path=str(smollm2_path),
