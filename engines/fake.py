@@ -13,6 +13,7 @@ import msgspec
 
 from codeserve.engines.base import Chunk, Engine, Progress
 from codeserve.engines.batching.loop import StepEngine
+from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest
@@ -62,9 +63,11 @@ class FakeVocabulary:
 
 
 class FakeBackend:
-    """Emits the script of its options."""
+    """Emits the script of its options. Its cache holds nothing, as the script needs nothing."""
 
-    batch_tokens = 64
+    batching = BatchingSettings(batch_tokens=64, sampled_rows=64)
+    drafter = None
+    can_share = True
 
     def __init__(self, config: EngineConfig) -> None:
         """Raises ModelLoadError for an unknown option."""
@@ -75,6 +78,8 @@ class FakeBackend:
         self._script = self._options.script.encode()
         self._context_length = config.context_length or 4096
         self._max_concurrency = config.max_concurrency
+        self.cells = config.max_concurrency * self._context_length
+        self.slots = 2 * config.max_concurrency + 8
         self._variant = Variant(
             family="fake",
             name="fake",
@@ -114,7 +119,7 @@ class FakeBackend:
         """Remember where the answer begins."""
         self._prompt_tokens[slot] = len(request.prompt_ids)
 
-    def step(self, chunks: Sequence[Chunk]) -> list[int]:
+    def step(self, chunks: Sequence[Chunk]) -> list[list[int]]:
         """The next byte of the script for each chunk that samples."""
         options = self._options
         if self._steps == options.crash_after:
@@ -125,11 +130,25 @@ class FakeBackend:
             raise RuntimeError(f"told to fail after {options.fail_after} steps")
         time.sleep(options.step_seconds)
         self._steps += 1
-        return [self._next_byte(chunk) for chunk in chunks if chunk.samples]
+        return [[self._next_byte(chunk)] for chunk in chunks if chunk.samples]
 
     def close(self, slot: int) -> None:
         """Forget the slot."""
         del self._prompt_tokens[slot]
+
+    def fork(self, source: int, target: int, start: int, end: int) -> None:
+        """Nothing to share."""
+
+    def trim(self, slot: int, length: int) -> None:
+        """Nothing to forget."""
+
+    def save(self, slot: int, start: int, end: int) -> bytes:
+        """Nothing to copy."""
+        return b""
+
+    def restore(self, slot: int, data: bytes) -> bool:
+        """Nothing to put back."""
+        return True
 
     def unload(self) -> None:
         """Nothing to free."""

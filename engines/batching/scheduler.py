@@ -1,10 +1,24 @@
 """Which tokens each step computes: pure policy, without threads or a clock."""
 
-from collections import deque
-from collections.abc import Iterable
+from bisect import insort
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from codeserve.engines.batching.prefix_tree import common_length
 from codeserve.engines.batching.sequence import Sequence
+from codeserve.engines.batching.step_costs import StepCosts
+
+SECONDS_BESIDE_STREAMS = 0.15
+"""What a step may take while sequences decode: their streams stand still for so long."""
+
+SECONDS = 0.3
+"""What a step may take otherwise: a new or cancelled request waits for so long."""
+
+LEAST_PROMPT_TOKENS = 16
+"""Prompt tokens of a step, however long it takes: fewer would make prompts crawl."""
+
+WORTH_WAITING = 16
+"""Tokens that another sequence must be about to compute for one to wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,27 +32,42 @@ class Chunk:
     token_ids: list[int]
     samples: bool
     """Whether the next token is sampled: the chunk reaches the end of the known tokens."""
+    drafts: int = 0
+    """How many of the last tokens are guesses to be verified."""
 
 
 class Scheduler:
-    """First come, first served over a fixed number of slots.
+    """Continuous batching with chunked prefill (https://arxiv.org/abs/2308.16369).
 
-    Each step computes one token of every decoding sequence and fills the rest of its token budget
-    with prompts, oldest first, in chunks. So a long prompt never makes a running stream miss a
-    step, and decoding never starves a prompt (continuous batching with chunked prefill,
-    https://arxiv.org/abs/2308.16369).
+    Each step computes the last token of every decoding sequence, and prompts in chunks with the
+    rest of its budget. So a long prompt never makes a running stream miss a step.
+
+    Prompts are served by the earliest due: a request is due when the tokens computed since it came
+    amount to those that it needs. So a short request gets in ahead of a long one, but nothing
+    waits for more than it needs itself, however many short ones come (virtual deadlines, as in
+    fair queueing).
     """
 
-    def __init__(self, slots: int, step_tokens: int) -> None:
-        """``step_tokens``: the most tokens of one step; at least one for each slot."""
+    def __init__(
+        self, slots: int, step_tokens: int, costs: StepCosts, chunk_tokens: int | None = None
+    ) -> None:
+        """``step_tokens``: the most tokens of one step; at least one for each of ``slots``.
+
+        With ``chunk_tokens`` every prompt is computed in chunks of that size, whatever else runs.
+        """
         if not 1 <= slots <= step_tokens:
             raise ValueError(
                 f"{slots} slots need steps of at least that many tokens, {step_tokens}"
             )
+        self._slots = slots
         self._step_tokens = step_tokens
-        self._free = list(range(slots))
-        self._waiting: deque[Sequence] = deque()
+        self._costs = costs
+        self._chunk_tokens = chunk_tokens
+        self._clock = 0
+        self._due: dict[Sequence, int] = {}
+        self._waiting: list[Sequence] = []
         self._running: list[Sequence] = []
+        self._leaders: dict[Sequence, tuple[Sequence, int]] = {}
 
     @property
     def running(self) -> int:
@@ -50,63 +79,126 @@ class Scheduler:
         """Number of sequences that wait for a slot."""
         return len(self._waiting)
 
-    def add(self, sequence: Sequence) -> None:
-        """Queue ``sequence``."""
-        self._waiting.append(sequence)
+    @property
+    def decoding(self) -> list[Sequence]:
+        """Sequences that get a token in each step."""
+        return [sequence for sequence in self._running if sequence.is_decoding]
 
-    def admit(self) -> list[Sequence]:
-        """Give free slots to waiting sequences; return those that got one."""
-        admitted = []
-        while self._free and self._waiting:
-            sequence = self._waiting.popleft()
-            sequence.slot = self._free.pop()
-            self._running.append(sequence)
-            admitted.append(sequence)
-        return admitted
+    @property
+    def prefilling(self) -> list[Sequence]:
+        """Sequences whose prompt the next step goes on with, the earliest due first."""
+        return [
+            sequence
+            for sequence in self._running
+            if not sequence.is_decoding and sequence not in self._leaders
+        ]
 
-    def plan(self) -> list[Chunk]:
-        """The chunks of the next step: decoding sequences first, then prompts by age."""
-        budget = self._step_tokens
-        chunks = []
-        for sequence in sorted(self._running, key=lambda running: not running.is_decoding):
+    def add(self, sequence: Sequence, needed: int) -> None:
+        """Queue ``sequence``, of whose prompt ``needed`` tokens must be computed."""
+        self._due[sequence] = self._clock + needed
+        insort(self._waiting, sequence, key=self._due.__getitem__)
+
+    def next_admitted(self) -> Sequence | None:
+        """The waiting sequence that takes a free place among the running; None if none can."""
+        if not self._waiting or len(self._running) == self._slots:
+            return None
+        sequence = self._waiting.pop(0)
+        insort(self._running, sequence, key=self._due.__getitem__)
+        return sequence
+
+    def follow(self, sequence: Sequence) -> None:
+        """Let ``sequence`` wait if one that is due before it computes more of the same prompt."""
+        prompt = sequence.token_ids[:-1]
+        length = sequence.computed + WORTH_WAITING
+        for leader in self._running[: self._running.index(sequence)]:
+            common = common_length(leader.request.prompt_ids, prompt)
+            if common >= length and leader.computed < common:
+                self._leaders[sequence] = leader, common
+                length = common
+
+    def caught_up(self) -> list[Sequence]:
+        """The sequences that need not wait any more, because what they have waited for is
+        computed or will not be."""
+        done = [
+            follower
+            for follower, (leader, length) in self._leaders.items()
+            if leader.computed >= length or leader not in self._due
+        ]
+        for follower in done:
+            del self._leaders[follower]
+        return done
+
+    def plan(self, drafts: Mapping[Sequence, list[int]]) -> list[Chunk]:
+        """The chunks of the next step: decoding sequences with their drafts, then prompts."""
+        chunks = [self._decode_chunk(s, drafts.get(s, [])) for s in self.decoding]
+        rows = sum(len(chunk.token_ids) for chunk in chunks)
+        budget = self._prompt_tokens(rows)
+        for sequence in self.prefilling:
             if budget == 0:
                 break
-            chunk = _next_chunk(sequence, budget)
+            chunk = self._prompt_chunk(sequence, budget)
             chunks.append(chunk)
-            budget -= len(chunk.token_ids)
+            budget = max(0, budget - len(chunk.token_ids))
         return chunks
 
-    def apply(self, chunks: Iterable[Chunk], sampled: Iterable[int]) -> list[Sequence]:
-        """Record a computed step; return the sequences that got a token.
+    def apply(
+        self, chunks: Iterable[Chunk], sampled: Iterable[list[int]]
+    ) -> list[tuple[Sequence, tuple[int, ...]]]:
+        """Record a computed step; return the sequences that got tokens, and those tokens.
 
-        ``sampled`` holds one id for each chunk that samples, in order. Finished sequences keep
-        their slot until they are removed.
+        ``sampled`` holds, for each chunk that samples, in order, the guesses that were right and
+        the token that came after them. Finished sequences stay until they are removed.
         """
-        ids = iter(sampled)
+        samples = iter(sampled)
         grown = []
         for chunk in chunks:
-            chunk.sequence.computed += len(chunk.token_ids)
+            sequence = chunk.sequence
+            self._clock += len(chunk.token_ids)
+            sequence.computed += len(chunk.token_ids) - chunk.drafts
             if chunk.samples:
-                chunk.sequence.token_ids.append(next(ids))
-                grown.append(chunk.sequence)
+                tokens = next(samples)
+                taken = sequence.extend(tokens)
+                sequence.computed += min(len(taken), len(tokens) - 1)
+                grown.append((sequence, taken))
         return grown
 
-    def remove(self, sequence: Sequence) -> int | None:
-        """Forget ``sequence`` in any state; return the slot that it held, free from now on."""
+    def remove(self, sequence: Sequence) -> bool:
+        """Forget ``sequence`` in any state; whether it was running."""
+        if self._due.pop(sequence, None) is None:
+            return False
+        self._leaders.pop(sequence, None)
         if sequence in self._running:
             self._running.remove(sequence)
-            slot, sequence.slot = sequence.slot, None
-            assert slot is not None
-            self._free.append(slot)
-            return slot
-        if sequence in self._waiting:
-            self._waiting.remove(sequence)
-        return None
+            return True
+        self._waiting.remove(sequence)
+        return False
+
+    def _prompt_tokens(self, rows: int) -> int:
+        """How many prompt tokens fit beside ``rows`` tokens of decoding sequences."""
+        seconds = SECONDS_BESIDE_STREAMS if rows else SECONDS
+        free = self._step_tokens - rows
+        if not self._costs.is_measured:
+            return free
+        fitting = self._costs.tokens_within(seconds, self._step_tokens) - rows
+        return min(free, max(fitting, LEAST_PROMPT_TOKENS))
+
+    def _prompt_chunk(self, sequence: Sequence, budget: int) -> Chunk:
+        if self._chunk_tokens is not None:
+            budget = self._chunk_tokens
+        return _chunk(sequence, min(sequence.pending, budget))
+
+    def _decode_chunk(self, sequence: Sequence, draft: list[int]) -> Chunk:
+        if not draft:
+            return _chunk(sequence, 1)
+        assert sequence.slot is not None
+        start = sequence.computed
+        token_ids = sequence.token_ids[start:] + draft
+        return Chunk(sequence, sequence.slot, start, token_ids, True, len(draft))
 
 
-def _next_chunk(sequence: Sequence, budget: int) -> Chunk:
+def _chunk(sequence: Sequence, tokens: int) -> Chunk:
     assert sequence.slot is not None
-    start, end = sequence.computed, sequence.computed + min(sequence.pending, budget)
+    start, end = sequence.computed, sequence.computed + tokens
     return Chunk(
         sequence=sequence,
         slot=sequence.slot,

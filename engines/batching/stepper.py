@@ -1,11 +1,17 @@
 """The engine thread's side of a step engine."""
 
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 
 from codeserve.engines.base import StepBackend
-from codeserve.engines.batching.scheduler import Scheduler
+from codeserve.engines.batching.block_store import BlockFiles, BlockStore
+from codeserve.engines.batching.drafting import choose_lengths
+from codeserve.engines.batching.prefix_cache import PrefixCache
+from codeserve.engines.batching.scheduler import Chunk, Scheduler
 from codeserve.engines.batching.sequence import Sequence
+from codeserve.engines.batching.settings import BatchingSettings
+from codeserve.engines.batching.step_costs import StepCosts
 from codeserve.engines.types import TokenDelta
 
 Deltas = list[tuple[Sequence, TokenDelta]]
@@ -19,11 +25,19 @@ class Stepper:
     """
 
     def __init__(
-        self, backend: StepBackend, slots: int, deliver: Callable[[Deltas], object]
+        self, backend: StepBackend, max_concurrency: int, deliver: Callable[[Deltas], object]
     ) -> None:
         """``deliver`` is called on the engine's thread, once for each step that yields tokens."""
+        settings = backend.batching
         self._backend = backend
-        self._scheduler = Scheduler(slots, backend.batch_tokens)
+        self._costs = StepCosts(settings.step_seconds)
+        self._scheduler = Scheduler(
+            max_concurrency, settings.batch_tokens, self._costs, settings.chunk_tokens
+        )
+        self.cache = PrefixCache(backend, _block_store(settings), settings.idle_rows)
+        """The engine thread's own."""
+        self._drafter = backend.drafter
+        self._most_rows = min(settings.sampled_rows, settings.batch_tokens)
         self._deliver = deliver
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._stopping = False
@@ -37,10 +51,10 @@ class Stepper:
 
     def submit(self, sequence: Sequence) -> None:
         """Queue ``sequence``."""
-        self._commands.put(lambda: self._scheduler.add(sequence))
+        self._commands.put(lambda: self._add(sequence))
 
     def abort(self, sequence: Sequence) -> None:
-        """Forget ``sequence`` in whatever state it is."""
+        """Forget ``sequence`` in whatever state it is; what it has computed stays cached."""
         self._commands.put(lambda: self._release(sequence))
 
     def stop(self) -> None:
@@ -49,43 +63,97 @@ class Stepper:
 
     def run(self) -> None:
         """Compute until stopped. Raises what the backend raises; then no further step is run."""
-        while True:
-            self._obey_commands()
-            if self._stopping:
-                return
-            if self._has_work:
-                self._step()
+        while not self._stopping:
+            self.step_once()
+        self.cache.close()
 
     @property
-    def _has_work(self) -> bool:
+    def has_work(self) -> bool:
+        """Whether a sequence runs or waits."""
         return self._scheduler.running + self._scheduler.waiting > 0
 
-    def _obey_commands(self) -> None:
-        if not self._has_work:
+    def step_once(self) -> None:
+        """Obey commands, waiting for one if there is no work, and compute one step if there is."""
+        if not self.has_work:
             self._commands.get()()
         while not self._commands.empty():
             self._commands.get()()
+        if self.has_work and not self._stopping:
+            self._step()
 
     def _step(self) -> None:
-        for sequence in self._scheduler.admit():
-            assert sequence.slot is not None
-            self._backend.open(sequence.slot, sequence.request)
-        chunks = self._scheduler.plan()
+        self._admit()
+        chunks = self._scheduler.plan(self._drafts())
+        tokens = sum(len(chunk.token_ids) for chunk in chunks)
+        self.cache.make_room(tokens)
+        started = time.monotonic()
         sampled = self._backend.step(chunks)
-        deltas: Deltas = []
-        for sequence in self._scheduler.apply(chunks, sampled):
-            finish_reason = sequence.finish_reason
-            deltas.append((sequence, TokenDelta((sequence.token_ids[-1],), finish_reason)))
-            if finish_reason is not None:
-                self._release(sequence)
+        self._costs.learn(tokens, time.monotonic() - started)
+        grown = self._scheduler.apply(chunks, sampled)
+        self._trim_rejected(chunks)
         self.steps += 1
-        if deltas:
-            self._deliver(deltas)
+        if grown:
+            self._deliver([(sequence, _delta(sequence, taken)) for sequence, taken in grown])
+        for sequence, taken in grown:
+            if sequence.finish_reason is not None:
+                self._release(sequence)
+            elif self._drafter is not None:
+                self._drafter.learn(sequence, taken)
+        self.cache.pass_rows(tokens)
+
+    def _add(self, sequence: Sequence) -> None:
+        known = self.cache.known_length(sequence.token_ids)
+        self._scheduler.add(sequence, sequence.pending - known)
+
+    def _admit(self) -> None:
+        """Give free slots to waiting sequences, and those that have waited for others' tokens."""
+        for sequence in self._scheduler.caught_up():
+            self.cache.extend(sequence)
+            self._scheduler.follow(sequence)
+        while (admitted := self._scheduler.next_admitted()) is not None:
+            slot = self.cache.admit(admitted)
+            self._scheduler.follow(admitted)
+            self._backend.open(slot, admitted.request)
+
+    def _drafts(self) -> dict[Sequence, list[int]]:
+        """Guesses for the decoding sequences, where verifying them pays and no prompt waits."""
+        decoding = self._scheduler.decoding
+        if self._drafter is None or not decoding or self._scheduler.prefilling:
+            return {}
+        found = (self._drafter.prospect(sequence) for sequence in decoding)
+        prospects = [prospect for prospect in found if prospect is not None]
+        if not prospects:
+            return {}
+        budget = self._most_rows - len(decoding)
+        lengths = choose_lengths(prospects, len(decoding), budget, self._costs)
+        return dict(self._drafter.draft(lengths))
+
+    def _trim_rejected(self, chunks: list[Chunk]) -> None:
+        for chunk in chunks:
+            if chunk.drafts and chunk.start + len(chunk.token_ids) > chunk.sequence.computed:
+                self._backend.trim(chunk.slot, chunk.sequence.computed)
 
     def _release(self, sequence: Sequence) -> None:
-        slot = self._scheduler.remove(sequence)
-        if slot is not None:
+        slot = sequence.slot
+        if self._scheduler.remove(sequence):
+            assert slot is not None
             self._backend.close(slot)
+            self.cache.release(sequence)
+            if self._drafter is not None:
+                self._drafter.forget(sequence)
 
     def _stop(self) -> None:
         self._stopping = True
+
+
+def _delta(sequence: Sequence, taken: tuple[int, ...]) -> TokenDelta:
+    first = sequence.generated == len(taken)
+    return TokenDelta(taken, sequence.finish_reason, sequence.cached if first else 0)
+
+
+def _block_store(settings: BatchingSettings) -> BlockStore:
+    """Raises OSError if the folder for blocks cannot be used."""
+    if settings.disk_folder is None:
+        return BlockStore(settings.host_bytes)
+    files = BlockFiles(settings.disk_folder, settings.disk_bytes)
+    return BlockStore(settings.host_bytes, files)

@@ -7,48 +7,71 @@ from typing import Any
 
 import llama_cpp
 import msgspec
+import numpy as np
 
 from codeserve.engines.base import Chunk, Engine, Progress
+from codeserve.engines.batching.drafting import Drafter, NgramDrafter
 from codeserve.engines.batching.loop import StepEngine
+from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.llama_cpp import memory, repairs, variants
 from codeserve.engines.llama_cpp.batch import Batch
-from codeserve.engines.llama_cpp.context import Context
+from codeserve.engines.llama_cpp.context import Context, Room
 from codeserve.engines.llama_cpp.log import LlamaLog
 from codeserve.engines.llama_cpp.options import LlamaCppOptions
-from codeserve.engines.llama_cpp.sampler import Sampler, bans
-from codeserve.engines.llama_cpp.tuning import tune
+from codeserve.engines.llama_cpp.prefix_folder import prefix_folder
+from codeserve.engines.llama_cpp.sampler import Sampler, is_plain_greedy
+from codeserve.engines.llama_cpp.tuning import Tuning, tune
 from codeserve.engines.llama_cpp.weights import Weights, check_file
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest
 from codeserve.model_specs.spec import Variant
+
+MAX_CONCURRENCY = 100
+KEPT_PREFIXES = 34
+"""Slots for prefixes that no running request uses; llama.cpp's limit is 256 slots in all."""
+
+SPARE_CELLS = 256
+"""For blocks on their way to and from the store."""
+
+IDLE_ROWS = 64
+"""On a CPU each row of a step looks at every cell in use, whosesoever: 64 times cost about as
+much as copying the cell to host memory and back (see docs/performance.md)."""
+
+DETERMINISTIC_CHUNK = 64
 
 
 class LlamaCppBackend:
     """Implements ``StepBackend`` on llama.cpp's C API."""
 
     tokenizer: Tokenizer
+    batching: BatchingSettings
+    drafter: Drafter | None
+    slots: int
+    can_share: bool
     _context: Context
     _batch: Batch
     _info: EngineInfo
-    _banned: Any
+    _never_sampled: Any
 
     def __init__(self, config: EngineConfig) -> None:
         """Raises ModelLoadError for an option that is unknown or cannot be had here."""
         self._config = config
         self._options = LlamaCppOptions.of(config.options)
-        if self._options.n_batch < config.max_concurrency:
+        most = min(self._options.n_batch, MAX_CONCURRENCY)
+        if config.max_concurrency > most:
             raise ModelLoadError(
-                f"n_batch is {self._options.n_batch}, but a step of max_concurrency="
-                f"{config.max_concurrency} requests has at least that many tokens."
+                f"max_concurrency is {config.max_concurrency}, but llama.cpp decodes at most "
+                f"{most} requests together: n_batch={self._options.n_batch} tokens make a step, "
+                f"and its cache has room for {MAX_CONCURRENCY}."
             )
         self._resources = ExitStack()
         self._samplers: dict[int, Sampler] = {}
 
     @property
-    def batch_tokens(self) -> int:
-        """The most tokens that one step can compute."""
-        return self._options.n_batch
+    def cells(self) -> int:
+        """How many tokens the KV cache holds for sequences."""
+        return self._config.max_concurrency * self._info.context_length
 
     def load(self, progress: Progress) -> EngineInfo:
         """Load the weights. Raises ModelLoadError, having freed everything."""
@@ -58,24 +81,42 @@ class LlamaCppBackend:
         return self._info
 
     def open(self, slot: int, request: GenerationRequest) -> None:
-        """Prepare an empty ``slot`` to compute and sample ``request``."""
-        info = self._info
-        self._samplers[slot] = Sampler(request, info.vocab_size, info.context_length, self._banned)
+        """Prepare to sample ``request`` in ``slot``."""
+        if not is_plain_greedy(request.sampling):
+            info = self._info
+            self._samplers[slot] = Sampler(request, info.vocab_size, info.context_length)
 
-    def step(self, chunks: Sequence[Chunk]) -> list[int]:
+    def step(self, chunks: Sequence[Chunk]) -> list[list[int]]:
         """Compute ``chunks``; sample after each one that asks for it. Raises EngineFailure."""
-        ends = self._batch.fill(chunks)
-        self._context.decode(self._batch)
-        slots = [chunk.slot for chunk in chunks if chunk.samples]
-        pointer = self._context.pointer
-        return [
-            self._samplers[slot].sample(pointer, end) for slot, end in zip(slots, ends, strict=True)
-        ]
+        if self._options.deterministic:
+            return [tokens for chunk in chunks for tokens in self._compute([chunk])]
+        return self._compute(chunks)
 
     def close(self, slot: int) -> None:
-        """Forget the sequence in ``slot``."""
-        self._samplers.pop(slot).close()
-        self._context.forget(slot)
+        """End the sampling in ``slot``."""
+        sampler = self._samplers.pop(slot, None)
+        if sampler is not None:
+            sampler.close()
+
+    def fork(self, source: int, target: int, start: int, end: int) -> None:
+        """Let ``target`` share the cells of ``source`` from ``start`` to ``end``."""
+        self._context.fork(source, target, start, end)
+
+    def trim(self, slot: int, length: int) -> None:
+        """Forget all but the first ``length`` tokens of ``slot``."""
+        self._context.trim(slot, length)
+
+    def save(self, slot: int, start: int, end: int) -> bytes:
+        """A copy of the keys and values of ``slot`` from ``start`` to ``end``."""
+        alone = self.slots
+        self._context.fork(slot, alone, start, end)
+        data = self._context.save(alone)
+        self._context.trim(alone, 0)
+        return data
+
+    def restore(self, slot: int, data: bytes) -> bool:
+        """Put what ``save`` gave into the empty ``slot``; False if the data does not fit."""
+        return self._context.restore(slot, data)
 
     def unload(self) -> None:
         """Free samplers, KV cache and weights."""
@@ -83,6 +124,37 @@ class LlamaCppBackend:
             sampler.close()
         self._samplers.clear()
         self._resources.close()
+
+    def _compute(self, chunks: Sequence[Chunk]) -> list[list[int]]:
+        """One batch of llama.cpp's, and the tokens sampled after it."""
+        places = self._batch.fill(chunks)
+        self._context.decode(self._batch)
+        if not places:
+            return []
+        logits = self._context.logits(len(places))
+        logits[:, self._never_sampled] = -np.inf
+        likeliest = logits.argmax(axis=1).tolist()
+        sampled, row = [], 0
+        for chunk in chunks:
+            if chunk.samples:
+                rows = slice(row, row + chunk.drafts + 1)
+                sampled.append(self._sample(chunk, likeliest[rows], places[rows]))
+                row = rows.stop
+        return sampled
+
+    def _sample(self, chunk: Chunk, likeliest: list[int], places: list[int]) -> list[int]:
+        """The drafts of ``chunk`` that are right, and the token after them."""
+        sampler = self._samplers.get(chunk.slot)
+        drafts = chunk.token_ids[len(chunk.token_ids) - chunk.drafts :]
+        tokens: list[int] = []
+        for index, place in enumerate(places):
+            if sampler is None:
+                tokens.append(likeliest[index])
+            else:
+                tokens.append(sampler.sample(self._context.pointer, place))
+            if index < chunk.drafts and tokens[-1] != drafts[index]:
+                break
+        return tokens
 
     def _load(self, progress: Progress, resources: ExitStack) -> None:
         path = Path(self._config.path)
@@ -94,26 +166,48 @@ class LlamaCppBackend:
             found = repairs.find(variant, head)
             context_length = self._context_length(variant.context_length, head)
         overrides = repairs.overrides(found)
-        self._options = self._options.settled(tune(path, self._options, overrides, progress, log))
+        tuning = tune(path, self._options, overrides, progress, log)
+        options = self._options = self._options.settled(tuning)
         weights = resources.enter_context(
             closing(
                 Weights.load(
-                    path,
-                    self._options,
-                    overrides,
-                    lambda fraction: progress("weights", fraction),
-                    log,
+                    path, options, overrides, lambda fraction: progress("weights", fraction), log
                 )
             )
         )
-        slots = self._config.max_concurrency
-        self._context = resources.enter_context(
-            closing(Context(weights, slots, context_length, self._options, log))
-        )
+        room = self._room(weights, context_length)
+        self._context = resources.enter_context(closing(Context(weights, room, options, log)))
         self.tokenizer = Tokenizer(weights.vocabulary, variant)
-        self._banned = bans(self.tokenizer.never_sampled)
-        self._batch = Batch(self._options.n_batch)
+        self._never_sampled = np.array(self.tokenizer.never_sampled, np.intp)
+        self._batch = Batch(options.n_batch)
         self._info = self._describe(weights, variant, context_length, found)
+        self.batching = self._settings(tuning)
+        self.drafter = NgramDrafter() if options.draft and self.can_share else None
+
+    def _room(self, weights: Weights, context_length: int) -> Room:
+        """Cells for every request's whole context, and slots for them and for kept prefixes."""
+        concurrency = self._config.max_concurrency
+        self.can_share = weights.can_share and not self._options.deterministic
+        if not self.can_share:
+            self.slots = concurrency
+            return Room(concurrency * context_length, concurrency, unified=False)
+        self.slots = 2 * concurrency + KEPT_PREFIXES
+        cells = concurrency * context_length + SPARE_CELLS
+        return Room(cells, self.slots + 1, unified=True)
+
+    def _settings(self, tuning: Tuning) -> BatchingSettings:
+        options = self._options
+        folder = options.cache_disk
+        return BatchingSettings(
+            batch_tokens=options.n_batch,
+            sampled_rows=self._context.sampled_rows,
+            chunk_tokens=DETERMINISTIC_CHUNK if options.deterministic else None,
+            step_seconds=tuple((tokens, ms / 1000) for tokens, ms in tuning.step_ms),
+            idle_rows=None if options.n_gpu_layers else IDLE_ROWS,
+            host_bytes=memory.host_cache_bytes(options),
+            disk_folder=None if folder is None else prefix_folder(folder, self._config, options),
+            disk_bytes=options.cache_disk_mib * memory.MIB,
+        )
 
     def _variant_of(self, head: Weights) -> Variant:
         variant = variants.recognise(self._config.variants, head)

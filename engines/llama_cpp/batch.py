@@ -34,20 +34,25 @@ class Batch:
         """The ``llama_batch``; it points into this object's arrays."""
 
     def fill(self, chunks: Sequence[Chunk]) -> list[int]:
-        """Take the tokens of ``chunks``; return where in the batch each chunk that samples ends."""
-        start = 0
-        sampled = []
+        """Take the tokens of ``chunks``; return the places after which tokens are sampled."""
+        tokens: list[int] = []
+        positions: list[int] = []
+        slots: list[int] = []
+        sampled: list[int] = []
         for chunk in chunks:
-            end = start + len(chunk.token_ids)
-            self._tokens[start:end] = chunk.token_ids
-            self._positions[start:end] = np.arange(chunk.start, chunk.start + end - start)
-            self._slots[start:end] = chunk.slot
-            self._wants_logits[start:end] = 0
+            count = len(chunk.token_ids)
+            tokens += chunk.token_ids
+            positions += range(chunk.start, chunk.start + count)
+            slots += [chunk.slot] * count
             if chunk.samples:
-                self._wants_logits[end - 1] = 1
-                sampled.append(end - 1)
-            start = end
-        self.struct.n_tokens = start
+                sampled += range(len(tokens) - 1 - chunk.drafts, len(tokens))
+        end = len(tokens)
+        self._tokens[:end] = tokens
+        self._positions[:end] = positions
+        self._slots[:end] = slots
+        self._wants_logits[:end] = 0
+        self._wants_logits[sampled] = 1
+        self.struct.n_tokens = end
         return sampled
 
 

@@ -1,6 +1,11 @@
 """llama.cpp's working state: the KV cache and the buffers of a step."""
 
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
 import llama_cpp
+import numpy as np
 
 from codeserve.engines.errors import EngineFailure, ModelLoadError
 from codeserve.engines.llama_cpp.batch import Batch
@@ -15,23 +20,30 @@ FLASH_ATTENTION = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much a context can hold at once."""
+
+    cells: int
+    """Tokens of all sequences together."""
+    slots: int
+    """Sequences."""
+    unified: bool
+    """Whether all slots draw on the same cells and can share them; if not, each has its part."""
+
+
 class Context:
-    """One cache for all sequences, which share its cells; to be closed once."""
+    """The KV cache of all sequences, to be closed once."""
 
     def __init__(
-        self,
-        weights: Weights,
-        slots: int,
-        context_length: int,
-        options: LlamaCppOptions,
-        log: LlamaLog,
+        self, weights: Weights, room: Room, options: LlamaCppOptions, log: LlamaLog
     ) -> None:
-        """Room for ``slots`` sequences of ``context_length`` tokens. Raises ModelLoadError."""
+        """Raises ModelLoadError."""
         params = llama_cpp.llama_context_default_params()
-        params.n_ctx = slots * context_length
-        params.n_seq_max = slots
-        params.kv_unified = True
-        params.n_outputs_max = slots
+        params.n_ctx = room.cells
+        params.n_seq_max = room.slots
+        params.kv_unified = room.unified
+        params.n_outputs_max = self.sampled_rows = max(room.slots, min(options.n_batch, 64))
         params.n_batch = options.n_batch
         params.n_ubatch = options.n_ubatch
         params.n_threads = options.n_threads
@@ -45,10 +57,11 @@ class Context:
         if not self.pointer:
             cause = log.first_error or "llama.cpp gives no reason"
             raise ModelLoadError(
-                f"No context of {slots} times {context_length} tokens could be made: {cause}. "
+                f"No context of {room.cells} tokens could be made: {cause}. "
                 "A smaller context_length or max_concurrency needs less memory."
             )
         self._memory = llama_cpp.llama_get_memory(self.pointer)
+        self._vocab_size = weights.vocabulary.size
 
     def close(self) -> None:
         """Free the memory."""
@@ -62,9 +75,34 @@ class Context:
         if code != 0:
             raise EngineFailure(f"llama.cpp could not compute a step: {_meaning(code)}.")
 
-    def forget(self, slot: int) -> None:
-        """Free the cells of a sequence."""
-        llama_cpp.llama_memory_seq_rm(self._memory, slot, -1, -1)
+    def logits(self, rows: int) -> Any:
+        """The last batch's logits, ``rows`` by vocabulary, in the order of the batch; llama.cpp's
+        own memory, valid until the next batch."""
+        pointer = llama_cpp.llama_get_logits(self.pointer)
+        return np.ctypeslib.as_array(pointer, shape=(rows, self._vocab_size))
+
+    def fork(self, source: int, target: int, start: int, end: int) -> None:
+        """Let ``target`` share the cells of ``source`` from ``start`` to ``end``."""
+        llama_cpp.llama_memory_seq_rm(self._memory, target, start, end)
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, start, end)
+
+    def trim(self, slot: int, length: int) -> None:
+        """Forget all but the first ``length`` tokens of ``slot``."""
+        llama_cpp.llama_memory_seq_rm(self._memory, slot, length, -1)
+
+    def save(self, slot: int) -> bytes:
+        """A copy of all keys and values of ``slot``."""
+        size = llama_cpp.llama_state_seq_get_size(self.pointer, slot)
+        data = bytearray(size)
+        array = (ctypes.c_uint8 * size).from_buffer(data)
+        llama_cpp.llama_state_seq_get_data(self.pointer, array, size, slot)
+        return bytes(data)
+
+    def restore(self, slot: int, data: bytes) -> bool:
+        """Fill ``slot`` with what ``save`` gave; False if it does not fit this context."""
+        pointer = ctypes.cast(ctypes.c_char_p(data), ctypes.POINTER(ctypes.c_uint8))
+        read = llama_cpp.llama_state_seq_set_data(self.pointer, pointer, len(data), slot)
+        return bool(read)
 
 
 def _meaning(code: int) -> str:

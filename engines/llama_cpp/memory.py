@@ -12,6 +12,9 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 LONGEST_DEFAULT = 8192
 SHORTEST_DEFAULT = 512
 STEP = 256
+MIB = 1024 * 1024
+MOST_HOST_BYTES = 8 * 1024 * MIB
+HOST_SHARE = 0.25
 SHARE = 0.5
 """Of the memory that is left beside the weights."""
 
@@ -60,3 +63,10 @@ def available_bytes() -> int:
     available = int(fields["MemAvailable"].split()[0]) * 1024
     limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
     return available if limit == "max" else min(available, int(limit))
+
+
+def host_cache_bytes(options: LlamaCppOptions) -> int:
+    """Host memory for evicted prefixes, to be asked when weights and KV cache are in memory."""
+    if options.cache_host_mib is not None:
+        return options.cache_host_mib * MIB
+    return min(MOST_HOST_BYTES, int(available_bytes() * HOST_SHARE))

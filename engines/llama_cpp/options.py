@@ -63,6 +63,19 @@ class LlamaCppOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Keep the weights from being swapped out."""
     offload_kqv: bool = True
     """Keep the KV cache on the GPU."""
+    draft: bool = True
+    """Verify likely next tokens along with the last one, where that pays. The chosen tokens are
+    the same, up to the rounding of different batch shapes."""
+    cache_host_mib: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """Host memory for prefixes that had to leave the KV cache. None: a quarter of what is free
+    beside weights and KV cache, at most 8 GiB."""
+    cache_disk: str | None = None
+    """A folder where such prefixes are kept for the next start."""
+    cache_disk_mib: Annotated[int, msgspec.Meta(ge=1)] = 10_240
+    """The most that ``cache_disk`` may take."""
+    deterministic: bool = False
+    """Compute each request alone, in batches of fixed shape: the same request gives the same bits
+    whatever else runs. Slower: no batching, drafting or prefix cache."""
     tune: bool = True
     """Measure what is fastest at a model's first load on this machine. False: static defaults."""
 

@@ -18,17 +18,13 @@ RANDOM_SEED = 0xFFFFFFFF
 class Sampler:
     """The chain of one slot, to be closed once."""
 
-    def __init__(
-        self, request: GenerationRequest, vocab_size: int, context_length: int, banned: Any
-    ) -> None:
-        """``banned``: a ``llama_logit_bias`` array of tokens that are never chosen."""
+    def __init__(self, request: GenerationRequest, vocab_size: int, context_length: int) -> None:
         params = request.sampling
         options = llama_cpp.llama_sampler_chain_default_params()
         self._chain = llama_cpp.llama_sampler_chain_init(options)
-        bias = _biases(params.logit_bias)
-        for biases in (bias, banned):
-            if len(biases):
-                self._add(llama_cpp.llama_sampler_init_logit_bias(vocab_size, len(biases), biases))
+        if params.logit_bias:
+            biases = _biases(params.logit_bias)
+            self._add(llama_cpp.llama_sampler_init_logit_bias(vocab_size, len(biases), biases))
         if params.repetition_penalty != 1:
             repetition = llama_cpp.llama_sampler_init_penalties(
                 vocab_size, context_length, params.repetition_penalty, 0.0, 0.0
@@ -76,9 +72,15 @@ class Sampler:
         llama_cpp.llama_sampler_chain_add(self._chain, sampler)
 
 
-def bans(token_ids: tuple[int, ...]) -> Any:
-    """The ``llama_logit_bias`` array that rules ``token_ids`` out."""
-    return _biases(dict.fromkeys(token_ids, float("-inf")))
+def is_plain_greedy(params: SamplingParams) -> bool:
+    """Whether the likeliest token is chosen as it stands, so that no chain is needed."""
+    return (
+        params.temperature < GREEDY_BELOW
+        and params.repetition_penalty == 1
+        and not params.frequency_penalty
+        and not params.presence_penalty
+        and not params.logit_bias
+    )
 
 
 def _biases(biases: Mapping[int, float]) -> Any:

@@ -117,6 +117,16 @@ class Weights:
         return count
 
     @property
+    def can_share(self) -> bool:
+        """Whether a token's cells depend on nothing but the tokens before it, so that sequences
+        can share and trim them; a recurrent state or a sliding window cannot be cut."""
+        return not (
+            llama_cpp.llama_model_is_recurrent(self.pointer)
+            or llama_cpp.llama_model_is_hybrid(self.pointer)
+            or llama_cpp.llama_model_n_swa(self.pointer)
+        )
+
+    @property
     def bytes(self) -> int:
         """Size of the tensors."""
         size: int = llama_cpp.llama_model_size(self.pointer)
