@@ -34,9 +34,9 @@ KEPT_PREFIXES = 34
 SPARE_CELLS = 256
 """For blocks on their way to and from the store."""
 
-IDLE_ROWS = 64
-"""On a CPU each row of a step looks at every cell in use, whosesoever: 64 times cost about as
-much as copying the cell to host memory and back (see docs/performance.md)."""
+IDLE_ROWS = 256
+"""On a CPU each row of a step looks at every cell in use, whosesoever. So many times cost about as
+much as copying a cell to host memory and back, with the part of a block that is computed again."""
 
 DETERMINISTIC_CHUNK = 64
 
@@ -67,6 +67,11 @@ class LlamaCppBackend:
             )
         self._resources = ExitStack()
         self._samplers: dict[int, Sampler] = {}
+
+    @property
+    def max_concurrency(self) -> int:
+        """Requests decoded together."""
+        return self._config.max_concurrency
 
     @property
     def cells(self) -> int:

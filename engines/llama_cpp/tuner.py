@@ -96,8 +96,7 @@ class Tuner:
         self._report(0.2)
         weights = self._load(repack=True)
         repacked = self._kernel_times(weights, repack=True)
-        margin = math.inf if self._is_busy() else MARGIN  # They could not take turns.
-        if self._decide("repack", (True, False), [repacked, plain], margin) == 0:
+        if self._decide("repack", (True, False), [repacked, plain], MARGIN) == 0:
             return weights
         weights.close()
         self._settle(repack=False)
@@ -187,9 +186,12 @@ class Tuner:
     def _decide(
         self, option: str, values: Sequence[object], times: Sequence[list[float]], margin: float
     ) -> int:
-        """Which of ``values`` to take, the first of which is the default; keeps the trials."""
+        """Which of ``values`` to take, the first of which is the default; keeps the trials.
+
+        On a busy machine it is the default, because times tell more of the others than of it.
+        """
         costs = comparison.costs(times)
-        chosen = comparison.choose(costs, margin)
+        chosen = comparison.choose(costs, math.inf if self._is_busy() else margin)
         self._trials += [
             Trial(
                 option=option,

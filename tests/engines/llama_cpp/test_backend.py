@@ -6,15 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from codeserve.engines.batching.scheduler import Scheduler
+from codeserve.engines.batching.scheduler import Chunk
 from codeserve.engines.batching.sequence import Sequence
+from codeserve.engines.batching.stepper import Deltas, Stepper
 from codeserve.engines.errors import EngineFailure, ModelLoadError
 from codeserve.engines.llama_cpp import repairs
 from codeserve.engines.llama_cpp.backend import LlamaCppBackend
 from codeserve.engines.llama_cpp.batch import Batch
-from codeserve.engines.llama_cpp.context import Context
+from codeserve.engines.llama_cpp.context import Context, Room
 from codeserve.engines.llama_cpp.log import LlamaLog
 from codeserve.engines.llama_cpp.options import LlamaCppOptions
+from codeserve.engines.llama_cpp.tuning import Tuning
 from codeserve.engines.llama_cpp.weights import Weights
 from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest, SamplingParams
 from codeserve.model_specs.segments import Text
@@ -32,7 +34,8 @@ def load(smollm2_path: Path) -> Iterator[Load]:
 
         def load(variant: Variant = VARIANT, **changes: object) -> Loaded:
             values = {"engine": "llama.cpp", "path": str(smollm2_path), "variants": (variant,)}
-            settings = {"context_length": 256, "max_concurrency": 2, "options": {"n_batch": 32}}
+            options = {"n_batch": 32, "tune": False}
+            settings = {"context_length": 256, "max_concurrency": 2, "options": options}
             backend = LlamaCppBackend(EngineConfig(**(values | settings | changes)))  # type: ignore[arg-type]
             info = backend.load(lambda phase, fraction: None)
             resources.callback(backend.unload)
@@ -55,16 +58,25 @@ def generate(
     request = GenerationRequest(
         id="r", prompt_ids=ids, max_tokens=max_tokens, stop_ids=frozenset(), sampling=params
     )
-    scheduler = Scheduler(slots=1, step_tokens=backend.batch_tokens)
-    sequence = Sequence(request)
-    scheduler.add(sequence)
-    scheduler.admit()
-    backend.open(0, request)
-    while sequence.finish_reason is None:
-        chunks = scheduler.plan()
-        scheduler.apply(chunks, backend.step(chunks))
-    backend.close(0)
-    return sequence.token_ids[len(ids) :]
+    return run(backend, [request])[0]
+
+
+def run(backend: LlamaCppBackend, requests: list[GenerationRequest]) -> list[list[int]]:
+    """The tokens of requests that are submitted at once."""
+    tokens: dict[str, list[int]] = {request.id: [] for request in requests}
+
+    def deliver(deltas: Deltas) -> None:
+        for sequence, delta in deltas:
+            tokens[sequence.request.id] += delta.token_ids
+
+    stepper = Stepper(backend, backend.max_concurrency, deliver)
+    for request in requests:
+        stepper.submit(Sequence(request))
+    stepper.step_once()
+    while stepper.has_work:
+        stepper.step_once()
+    stepper.cache.make_room(backend.cells)
+    return list(tokens.values())
 
 
 def test_greedy_decoding_knows_what_comes_next(backend: LlamaCppBackend) -> None:
@@ -77,7 +89,7 @@ def test_a_prompt_longer_than_a_step_is_the_same_prompt(
 ) -> None:
     prompt = "The capital of France is Paris. The capital of Spain is Madrid. " * 4
     prompt += "The capital of Italy is"
-    small, _ = load(options={"n_batch": 8})
+    small, _ = load(options={"n_batch": 8, "tune": False})
     assert small.tokenizer.decode(generate(small, prompt, 1)) == " Rome"
 
 
@@ -153,64 +165,47 @@ def test_presence_penalty_counts_what_was_generated(backend: LlamaCppBackend) ->
 
 
 def test_two_sequences_in_one_step_do_not_mix(backend: LlamaCppBackend) -> None:
-    scheduler = Scheduler(slots=2, step_tokens=backend.batch_tokens)
-    sequences = []
+    requests = []
     for country in ("Italy", "Germany"):
         prompt = f"The capital of France is Paris. The capital of {country} is"
-        ids = tuple(backend.tokenizer.encode([Text(prompt)]))
-        request = GenerationRequest(
-            id="r",
-            prompt_ids=ids,
-            max_tokens=1,
-            stop_ids=frozenset(),
-            sampling=SamplingParams(temperature=0.0),
+        requests.append(
+            GenerationRequest(
+                id=country,
+                prompt_ids=tuple(backend.tokenizer.encode([Text(prompt)])),
+                max_tokens=1,
+                stop_ids=frozenset(),
+                sampling=SamplingParams(temperature=0.0),
+            )
         )
-        sequences.append(Sequence(request))
-        scheduler.add(sequences[-1])
-    for sequence in scheduler.admit():
-        assert sequence.slot is not None
-        backend.open(sequence.slot, sequence.request)
-    chunks = scheduler.plan()
-    assert len(chunks) == 2
-    scheduler.apply(chunks, backend.step(chunks))
-    for slot in (0, 1):
-        backend.close(slot)
-
-    answers = [backend.tokenizer.decode(s.token_ids[-1:]) for s in sequences]
+    answers = [backend.tokenizer.decode(tokens) for tokens in run(backend, requests)]
     assert answers == [" Rome", " Berlin"]
 
 
 def test_a_full_cache_is_an_engine_failure(smollm2_path: Path, log: LlamaLog) -> None:
     options = LlamaCppOptions.of({"n_batch": 200})
+    options = options.settled(Tuning.static(options))
     nothing = repairs.overrides(())
     with (
         closing(Weights.load(smollm2_path, options, nothing, lambda _: None, log)) as weights,
-        closing(Context(weights, 1, 256, options, log)) as context,
+        closing(Context(weights, Room(256, 1, unified=True), options, log)) as context,
     ):
         batch = Batch(200)
         request = GenerationRequest(
             id="r", prompt_ids=(5,) * 400, max_tokens=1, stop_ids=frozenset()
         )
-        scheduler = Scheduler(slots=1, step_tokens=200)
-        scheduler.add(Sequence(request))
-        scheduler.admit()
-        for expected in (None, "the KV cache is full"):
-            chunks = scheduler.plan()
-            batch.fill(chunks)
-            if expected is None:
-                context.decode(batch)
-                scheduler.apply(chunks, [])
-            else:
-                with pytest.raises(EngineFailure, match=expected):
-                    context.decode(batch)
+        batch.fill([Chunk(Sequence(request), 0, 0, [5] * 200, False)])
+        context.decode(batch)
+        batch.fill([Chunk(Sequence(request), 0, 200, [5] * 200, False)])
+        with pytest.raises(EngineFailure, match="the KV cache is full"):
+            context.decode(batch)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"context_length": 10_000}, "context_length is 10000, .* trained for 8192 tokens"),
-        ({"max_concurrency": 64}, "n_batch is 32, .*max_concurrency=64"),
-        ({"options": {"type_v": "q8_0", "flash_attn": "off"}}, "No context of 2 times 256 tokens"),
+        ({"max_concurrency": 64}, "max_concurrency is 64, .* at most 32 requests .*n_batch=32"),
+        ({"options": {"type_v": "q8_0", "flash_attn": "off"}}, "No context of 768 tokens"),
         ({"path": "nowhere.gguf"}, "nowhere.gguf does not exist"),
     ],
 )
