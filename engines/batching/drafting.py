@@ -33,6 +33,8 @@ class Prospect:
     """That a guess is right, given that those before it were."""
     limit: int
     """The most guesses that there are."""
+    seconds_each: float = 0.0
+    """What making one guess takes."""
 
 
 class Drafter(Protocol):
@@ -70,10 +72,11 @@ def choose_lengths(
         reverse=True,
     )[:budget]
     expected, best = float(decoding), decoding / costs.seconds(decoding)
-    count = 0
-    for taken, (chance, _, _) in enumerate(chances, start=1):
+    count, making = 0, 0.0
+    for taken, (chance, _, index) in enumerate(chances, start=1):
         expected += chance
-        rate = expected / costs.seconds(decoding + taken)
+        making += prospects[index].seconds_each
+        rate = expected / (costs.seconds(decoding + taken) + making)
         if rate > best:
             best, count = rate, taken
     lengths: dict[Sequence, int] = {}
@@ -81,6 +84,43 @@ def choose_lengths(
         sequence = prospects[index].sequence
         lengths[sequence] = lengths.get(sequence, 0) + 1
     return lengths
+
+
+class EitherDrafter:
+    """Two drafters, of which the one that is surer of itself guesses for each sequence."""
+
+    def __init__(self, first: Drafter, second: Drafter) -> None:
+        self._first, self._second = first, second
+        self._chosen: dict[Sequence, Drafter] = {}
+
+    def prospect(self, sequence: Sequence) -> Prospect | None:
+        """The better prospect."""
+        first, second = self._first.prospect(sequence), self._second.prospect(sequence)
+        if second is None or (first is not None and first.probability >= second.probability):
+            self._chosen[sequence] = self._first
+            return first
+        self._chosen[sequence] = self._second
+        return second
+
+    def draft(self, counts: Mapping[Sequence, int]) -> Mapping[Sequence, list[int]]:
+        """The guesses of whichever had the better prospect."""
+        drafts: dict[Sequence, list[int]] = {}
+        for drafter in (self._first, self._second):
+            mine = {s: count for s, count in counts.items() if self._chosen[s] is drafter}
+            if mine:
+                drafts.update(drafter.draft(mine))
+        return drafts
+
+    def learn(self, sequence: Sequence, sampled: TokenIds[int]) -> None:
+        """Tell both."""
+        self._first.learn(sequence, sampled)
+        self._second.learn(sequence, sampled)
+
+    def forget(self, sequence: Sequence) -> None:
+        """Tell both."""
+        self._chosen.pop(sequence, None)
+        self._first.forget(sequence)
+        self._second.forget(sequence)
 
 
 class NgramDrafter:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import msgspec
 import numpy as np
 
 from codeserve.engines.base import Chunk, Engine, Progress
-from codeserve.engines.batching.drafting import Drafter, NgramDrafter
+from codeserve.engines.batching.drafting import Drafter, EitherDrafter, NgramDrafter
 from codeserve.engines.batching.loop import StepEngine
 from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.llama_cpp import memory, repairs, variants
 from codeserve.engines.llama_cpp.batch import Batch
 from codeserve.engines.llama_cpp.context import Context, Room
+from codeserve.engines.llama_cpp.draft_model import DraftModel
 from codeserve.engines.llama_cpp.log import LlamaLog
 from codeserve.engines.llama_cpp.options import LlamaCppOptions
 from codeserve.engines.llama_cpp.prefix_folder import prefix_folder
@@ -187,7 +189,25 @@ class LlamaCppBackend:
         self._batch = Batch(options.n_batch)
         self._info = self._describe(weights, variant, context_length, found)
         self.batching = self._settings(tuning)
-        self.drafter = NgramDrafter() if options.draft and self.can_share else None
+        self.drafter = self._make_drafter(weights, room, resources, log)
+
+    def _make_drafter(
+        self, weights: Weights, room: Room, resources: ExitStack, log: LlamaLog
+    ) -> Drafter | None:
+        options = self._options
+        if not options.draft or not self.can_share:
+            if options.draft_model is not None:
+                raise ModelLoadError(
+                    "draft_model needs drafting, which draft = false, deterministic = true and "
+                    "models that cannot be trimmed rule out."
+                )
+            return None
+        if options.draft_model is None:
+            return NgramDrafter()
+        path = Path(options.draft_model).expanduser()
+        small = replace(room, slots=self._config.max_concurrency)
+        model = DraftModel.load(path, weights, small, options, log)
+        return EitherDrafter(NgramDrafter(), resources.enter_context(closing(model)))
 
     def _room(self, weights: Weights, context_length: int) -> Room:
         """Cells for every request's whole context, and slots for them and for kept prefixes."""

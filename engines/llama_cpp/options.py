@@ -66,6 +66,9 @@ class LlamaCppOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     draft: bool = True
     """Verify likely next tokens along with the last one, where that pays. The chosen tokens are
     the same, up to the rounding of different batch shapes."""
+    draft_model: str | None = None
+    """A small GGUF file of the same vocabulary, such as the 1.3B model for the 33B one, that
+    guesses likely next tokens where the text itself does not tell them."""
     cache_host_mib: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Host memory for prefixes that had to leave the KV cache. None: a quarter of what is free
     beside weights and KV cache, at most 8 GiB."""
