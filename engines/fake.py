@@ -11,9 +11,10 @@ from threading import Event
 
 import msgspec
 
-from codeserve.engines.base import Chunk, Engine, Progress
+from codeserve.engines.base import Engine, Progress
 from codeserve.engines.batching.loop import StepEngine
 from codeserve.engines.batching.settings import BatchingSettings
+from codeserve.engines.batching.step_backend import Chunk
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 
-from codeserve.engines.base import Progress, StepBackend
+from codeserve.engines.base import Progress
 from codeserve.engines.batching import admission
 from codeserve.engines.batching.sequence import Sequence
+from codeserve.engines.batching.step_backend import StepBackend
 from codeserve.engines.batching.stepper import Deltas, Stepper
 from codeserve.engines.errors import (
     EngineFailure,

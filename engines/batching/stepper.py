@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable
 from queue import SimpleQueue
 
-from codeserve.engines.base import StepBackend
 from codeserve.engines.batching.block_store import BlockFiles, BlockStore
 from codeserve.engines.batching.drafting import choose_lengths
 from codeserve.engines.batching.prefix_cache import PrefixCache
 from codeserve.engines.batching.scheduler import Chunk, Scheduler
 from codeserve.engines.batching.sequence import Sequence
 from codeserve.engines.batching.settings import BatchingSettings
+from codeserve.engines.batching.step_backend import StepBackend
 from codeserve.engines.batching.step_costs import StepCosts
 from codeserve.engines.types import TokenDelta
 

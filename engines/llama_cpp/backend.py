@@ -10,10 +10,11 @@ import llama_cpp
 import msgspec
 import numpy as np
 
-from codeserve.engines.base import Chunk, Engine, Progress
+from codeserve.engines.base import Engine, Progress
 from codeserve.engines.batching.drafting import Drafter, EitherDrafter, NgramDrafter
 from codeserve.engines.batching.loop import StepEngine
 from codeserve.engines.batching.settings import BatchingSettings
+from codeserve.engines.batching.step_backend import Chunk
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.llama_cpp import memory, repairs, variants
 from codeserve.engines.llama_cpp.batch import Batch

@@ -7,7 +7,7 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
-from codeserve.engines.base import Chunk
+from codeserve.engines.batching.step_backend import Chunk
 
 
 class Batch:

@@ -7,9 +7,9 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codeserve.engines.base import Chunk
 from codeserve.engines.batching.drafting import Drafter
 from codeserve.engines.batching.settings import BatchingSettings
+from codeserve.engines.batching.step_backend import Chunk
 from codeserve.engines.types import GenerationRequest
 
 VOCAB = 6

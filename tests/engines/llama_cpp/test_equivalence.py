@@ -76,6 +76,13 @@ async def answer(
     return tokens, cached
 
 
+def overwrite_files(folder: Path) -> None:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert files
+    for file in files:
+        file.write_bytes(b"x" * file.stat().st_size)
+
+
 async def alone(engine: Engine, prompts: list[tuple[int, ...]]) -> list[Answer]:
     return [await answer(engine, prompt) for prompt in prompts]
 
@@ -147,10 +154,8 @@ async def test_a_restarted_engine_answers_from_disk(
     assert again == expected
     assert cached >= 64
 
-    for file in tmp_path.rglob("*"):
-        if file.is_file():
-            file.write_bytes(b"x" * file.stat().st_size)
     await restarted.stop()
+    overwrite_files(tmp_path)
     corrupted = await start_engine(**options)
     assert await answer(corrupted, prompt) == (expected, 0)
 
