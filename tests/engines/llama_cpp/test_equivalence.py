@@ -15,6 +15,7 @@ import pytest
 
 from codeserve.engines import registry
 from codeserve.engines.base import Engine
+from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.types import EngineConfig, GenerationRequest, SamplingParams
 from codeserve.model_specs.segments import Control, Text
 from tests.models.corpus import CompletionExample, held_out
@@ -209,3 +210,33 @@ async def test_2000_random_requests_with_cancels_leave_nothing_behind(
         while engine.load.running or engine.load.waiting:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert engine.healthy
+
+
+async def test_a_draft_model_changes_the_number_of_steps_and_nothing_else(
+    start_engine: StartEngine, tiny_deepseek_gguf: Path
+) -> None:
+    plain = await start_engine(draft=False)
+    drafting = await start_engine(draft_model=str(tiny_deepseek_gguf))
+    asked = prompts(plain, 4)
+    expected = await asyncio.gather(*[answer(plain, prompt) for prompt in asked])
+    drafted = await asyncio.gather(*[answer(drafting, prompt) for prompt in asked])
+    assert [tokens for tokens, _ in drafted] == [tokens for tokens, _ in expected]
+    assert drafting.load.steps < plain.load.steps
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"draft_model": "nowhere.gguf"}, "nowhere.gguf does not exist"),
+        ({"draft_model": "SMOLLM2"}, "vocabulary of 49152 tokens, but the model has 32256"),
+        ({"draft_model": "SMOLLM2", "draft": False}, "draft_model needs drafting"),
+        ({"draft_model": "SMOLLM2", "deterministic": True}, "draft_model needs drafting"),
+        ({"cache_disk": "/proc/nowhere"}, "cache_disk: /proc/nowhere.* cannot be used"),
+    ],
+)
+async def test_options_that_cannot_be_had_are_refused(
+    start_engine: StartEngine, smollm2_path: Path, options: dict[str, object], message: str
+) -> None:
+    real = {k: str(smollm2_path) if v == "SMOLLM2" else v for k, v in options.items()}
+    with pytest.raises(ModelLoadError, match=message):
+        await start_engine(**real)
