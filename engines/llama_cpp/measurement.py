@@ -12,12 +12,14 @@ from codeserve.engines.llama_cpp.weights import Weights
 
 FILLING = 8
 """Tokens that are computed once and copied until the cache is as full as wanted."""
-DEPTH = 512
-"""Tokens that every timed step attends to."""
+SEQUENCES = 8
+"""Among which the rows of a decoding step are spread; a prompt belongs to the first."""
+DEPTH = 256
+"""Tokens of each sequence: what its rows attend to. Those of the others are looked at, too."""
 MOST_ROWS = 32
 """A batch of at most so many tokens is decoding or drafting: each token wants its logits. A larger
 one is a prompt, which wants those of its last token."""
-SEQUENCE, COPY = 0, 1
+COPY = SEQUENCES
 
 
 class Probe:
@@ -56,18 +58,21 @@ class Probe:
         started = time.perf_counter()
         self._decode()
         ended = time.perf_counter()
-        llama_cpp.llama_memory_seq_rm(self._memory, SEQUENCE, FILLING, -1)
+        for sequence in range(SEQUENCES):
+            llama_cpp.llama_memory_seq_rm(self._memory, sequence, FILLING, -1)
         return (ended - started) * 1000
 
     def _prepare(self, tokens: int, start: int) -> None:
         batch = self._batch
         batch.n_tokens = tokens
+        decodes = start > 0 and tokens <= MOST_ROWS
+        sequences = SEQUENCES if decodes else 1
         for index in range(tokens):
             batch.token[index] = (start + index) % self._vocabulary_size
-            batch.pos[index] = start + index
+            batch.pos[index] = start + index // sequences
             batch.n_seq_id[index] = 1
-            batch.seq_id[index][0] = SEQUENCE
-            batch.logits[index] = tokens <= MOST_ROWS or index == tokens - 1
+            batch.seq_id[index][0] = index % sequences
+            batch.logits[index] = decodes or index == tokens - 1
 
     def _decode(self) -> None:
         code = llama_cpp.llama_decode(self._pointer, self._batch)
@@ -79,18 +84,19 @@ class Probe:
         """Fill the cache with copies of a few computed tokens: as slow to attend to as a prompt."""
         self._prepare(FILLING, 0)
         self._decode()
-        size = llama_cpp.llama_state_seq_get_size(self._pointer, SEQUENCE)
+        size = llama_cpp.llama_state_seq_get_size(self._pointer, 0)
         state = (ctypes.c_uint8 * size)()
-        llama_cpp.llama_state_seq_get_data(self._pointer, state, size, SEQUENCE)
-        for _ in range(DEPTH // FILLING - 1):
+        llama_cpp.llama_state_seq_get_data(self._pointer, state, size, 0)
+        llama_cpp.llama_memory_seq_rm(self._memory, 0, -1, -1)
+        for copy in range(SEQUENCES * DEPTH // FILLING):
             llama_cpp.llama_state_seq_set_data(self._pointer, state, size, COPY)
-            llama_cpp.llama_memory_seq_cp(self._memory, COPY, SEQUENCE, -1, -1)
+            llama_cpp.llama_memory_seq_cp(self._memory, COPY, copy % SEQUENCES, -1, -1)
             llama_cpp.llama_memory_seq_rm(self._memory, COPY, -1, -1)
 
 
 def _context_params(settings: LlamaCppOptions, largest: int) -> "llama_cpp.llama_context_params":
     params = llama_cpp.llama_context_default_params()
-    params.n_ctx = DEPTH + largest
+    params.n_ctx = SEQUENCES * DEPTH + largest
     params.n_seq_max = COPY + 1
     params.kv_unified = True
     params.n_outputs_max = MOST_ROWS

@@ -14,7 +14,7 @@ from codeserve.engines.llama_cpp.build import cache_folder
 from codeserve.engines.llama_cpp.machine import Machine
 from codeserve.engines.llama_cpp.options import LlamaCppOptions
 
-METHOD = 1
+METHOD = 2
 """Rises when what is measured, or how, changes: earlier results are then measured again."""
 
 INFLUENTIAL = (

@@ -1,7 +1,6 @@
 """Finds the fastest settings for a file by measuring; imported only where that is needed."""
 
 import math
-import resource
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -15,6 +14,7 @@ from codeserve.engines.base import Progress
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.llama_cpp import comparison
 from codeserve.engines.llama_cpp.comparison import Timer
+from codeserve.engines.llama_cpp.interference import Interference
 from codeserve.engines.llama_cpp.log import LlamaLog
 from codeserve.engines.llama_cpp.measurement import Probe
 from codeserve.engines.llama_cpp.memory import available_bytes
@@ -35,9 +35,6 @@ MARGIN, CACHE_TYPE_MARGIN = 0.05, 0.10
 
 COMPARISON_SECONDS, CURVE_SECONDS = 1.5, 6.0
 """Time of each comparison and of the curve. A slow model takes a little longer."""
-
-BUSY = 200
-"""Times a second that others took a core from this process, from which on the machine is busy."""
 
 AFFORDABLE = 0.5
 """Share of the available memory up to which a file is loaded once more to compare kernels."""
@@ -64,7 +61,7 @@ class Tuner:
         self._skipped: list[str] = []
         self._share = path.stat().st_size / available_bytes()
         self._started = time.perf_counter()
-        self._interruptions = _interruptions()
+        self._interference = Interference()
 
     def run(self) -> Tuning:
         """Measure; everything is freed at the end. Raises ModelLoadError."""
@@ -144,7 +141,7 @@ class Tuner:
         if self._options.n_gpu_layers:
             self._skipped.append("n_threads: layers are on the GPU.")
             return
-        if self._is_busy():
+        if self._interference.is_busy:
             self._skipped.append("n_threads: other processes were using the cores.")
             return
 
@@ -191,7 +188,7 @@ class Tuner:
         On a busy machine it is the default, because times tell more of the others than of it.
         """
         costs = comparison.costs(times)
-        chosen = comparison.choose(costs, math.inf if self._is_busy() else margin)
+        chosen = comparison.choose(costs, math.inf if self._interference.is_busy else margin)
         self._trials += [
             Trial(
                 option=option,
@@ -214,10 +211,6 @@ class Tuner:
     def _settle(self, **decided: Any) -> None:
         self._best = msgspec.structs.replace(self._best, **decided)
 
-    def _is_busy(self) -> bool:
-        seconds = time.perf_counter() - self._started
-        return _interruptions() - self._interruptions > BUSY * seconds
-
     def _report(self, fraction: float) -> None:
         self._progress("measuring", fraction)
 
@@ -227,7 +220,7 @@ class Tuner:
             self._best,
             trials=tuple(self._trials),
             skipped=tuple(self._skipped),
-            busy=self._is_busy(),
+            busy=self._interference.is_busy,
             seconds=round(time.perf_counter() - self._started, 2),
             measured_at=datetime.now(UTC),
         )
@@ -240,7 +233,3 @@ def _thread_counts(cores: int) -> list[int]:
 
 def _spelt(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _interruptions() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
