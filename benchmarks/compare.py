@@ -127,6 +127,7 @@ def main() -> None:
         threads=arguments.threads,
         slots=arguments.slots,
         context=arguments.context,
+        options=arguments.options.replace(";", "\n"),
         peer_python=arguments.peer_python,
     )
     read(setup.model)
@@ -171,6 +172,7 @@ def parse() -> argparse.Namespace:
     add("--peers", type=names(PEERS), default=list(PEERS), help=",".join(PEERS))
     add("--workloads", type=names(WORKLOADS), default=list(WORKLOADS), help=",".join(WORKLOADS))
     add("--peer-python", type=lambda text: Path(text).absolute(), help="interpreter of the peers")
+    add("--options", default="", help="codeserve's model options, as draft=false;repack=false")
     add("--seed", type=int, default=1)
     add("--json", type=Path, help="write every round's figures to this file")
     arguments = parser.parse_args()

@@ -54,6 +54,8 @@ class Setup:
     slots: int
     context: int
     """Tokens of one request; all slots together have ``slots`` times as many."""
+    options: str = ""
+    """More of codeserve's options for the model, as lines of TOML."""
     peer_python: Path | None = None
     """The interpreter of a virtual environment with the peers' packages."""
 
@@ -75,6 +77,7 @@ def codeserve(setup: Setup, port: int, folder: Path) -> list[str]:
         f"[[models]]\nid = {json.dumps(MODEL_ID)}\npath = {json.dumps(str(setup.model))}\n"
         f"max_concurrency = {setup.slots}\ncontext_length = {setup.context}\n"
         f"[models.options]\nn_threads = {setup.threads}\nn_threads_batch = {setup.threads}\n"
+        f"{setup.options}\n"
     )
     command = Path(sys.executable).with_name("codeserve")
     return [str(command), "serve", "--config", str(config), "--port", str(port)]

@@ -14,6 +14,7 @@ EMBEDDED = """
 id = "smollm2-135m-instruct"
 model_name = "smollm2-instruct"
 context_length = 2048
+options = { tune = false, draft = false }
 """
 
 TINY = """

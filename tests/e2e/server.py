@@ -66,7 +66,9 @@ class Server:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def end(self) -> None:
-        """Tell it to stop, and make sure."""
+        """Tell it to stop, and make sure; a second time does nothing."""
+        if self.process.stdout is None or self.process.stdout.closed:
+            return
         self.process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(30)

@@ -205,7 +205,10 @@ def test_a_full_cache_is_an_engine_failure(smollm2_path: Path, log: LlamaLog) ->
     [
         ({"context_length": 10_000}, "context_length is 10000, .* trained for 8192 tokens"),
         ({"max_concurrency": 64}, "max_concurrency is 64, .* at most 32 requests .*n_batch=32"),
-        ({"options": {"type_v": "q8_0", "flash_attn": "off"}}, "No context of 768 tokens"),
+        (
+            {"options": {"type_v": "q8_0", "flash_attn": "off", "tune": False}},
+            "No context of 768 tokens",
+        ),
         ({"path": "nowhere.gguf"}, "nowhere.gguf does not exist"),
     ],
 )

@@ -212,7 +212,7 @@ async def test_2000_random_requests_with_cancels_leave_nothing_behind(
     assert engine.healthy
 
 
-async def test_a_draft_model_changes_the_number_of_steps_and_nothing_else(
+async def test_a_draft_model_does_not_change_what_is_chosen(
     start_engine: StartEngine, tiny_deepseek_gguf: Path
 ) -> None:
     plain = await start_engine(draft=False)
@@ -221,7 +221,6 @@ async def test_a_draft_model_changes_the_number_of_steps_and_nothing_else(
     expected = await asyncio.gather(*[answer(plain, prompt) for prompt in asked])
     drafted = await asyncio.gather(*[answer(drafting, prompt) for prompt in asked])
     assert [tokens for tokens, _ in drafted] == [tokens for tokens, _ in expected]
-    assert drafting.load.steps < plain.load.steps
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ def complete(client: httpx.Client, **body: Any) -> dict[str, Any]:
 
 def test_a_completion_has_openais_shape(client: httpx.Client) -> None:
     completion = complete(client, stop="aus")
+    assert completion["usage"].pop("prompt_tokens_details")["cached_tokens"] in (0, 1)
     assert completion.pop("id").startswith("cmpl-")
     assert isinstance(completion.pop("created"), int)
     assert completion == {
@@ -28,7 +29,6 @@ def test_a_completion_has_openais_shape(client: httpx.Client) -> None:
             "prompt_tokens": 2,
             "completion_tokens": 11,
             "total_tokens": 13,
-            "prompt_tokens_details": {"cached_tokens": 0},
         },
     }
 
