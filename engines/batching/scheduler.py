@@ -8,13 +8,13 @@ from codeserve.engines.batching.prefix_tree import common_length
 from codeserve.engines.batching.sequence import Sequence
 from codeserve.engines.batching.step_costs import StepCosts
 
-SECONDS_BESIDE_STREAMS = 0.15
+SECONDS_BESIDE_STREAMS = 0.2
 """What a step may take while sequences decode: their streams stand still for so long."""
 
-SECONDS = 0.3
+SECONDS = 0.5
 """What a step may take otherwise: a new or cancelled request waits for so long."""
 
-LEAST_PROMPT_TOKENS = 16
+LEAST_PROMPT_TOKENS_BESIDE_STREAMS, LEAST_PROMPT_TOKENS = 16, 64
 """Prompt tokens of a step, however long it takes: fewer would make prompts crawl."""
 
 WORTH_WAITING = 16
@@ -175,12 +175,14 @@ class Scheduler:
 
     def _prompt_tokens(self, rows: int) -> int:
         """How many prompt tokens fit beside ``rows`` tokens of decoding sequences."""
-        seconds = SECONDS_BESIDE_STREAMS if rows else SECONDS
+        seconds, least = SECONDS, LEAST_PROMPT_TOKENS
+        if rows:
+            seconds, least = SECONDS_BESIDE_STREAMS, LEAST_PROMPT_TOKENS_BESIDE_STREAMS
         free = self._step_tokens - rows
         if not self._costs.is_measured:
             return free
         fitting = self._costs.tokens_within(seconds, self._step_tokens) - rows
-        return min(free, max(fitting, LEAST_PROMPT_TOKENS))
+        return min(free, max(fitting, least))
 
     def _prompt_chunk(self, sequence: Sequence, budget: int) -> Chunk:
         if self._chunk_tokens is not None:
