@@ -52,6 +52,11 @@ class BlockStore:
         """Whether anything can be stored."""
         return self._budget_bytes > 0 or self._files is not None
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether what is stored outlives the process."""
+        return self._files is not None
+
     def get(self, key: str) -> bytes | None:
         """The block called ``key``; None if it is not stored or cannot be read."""
         data = self._blocks.get(key)

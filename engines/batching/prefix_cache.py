@@ -153,8 +153,8 @@ class PrefixCache:
             budget -= self._cut(leaf, budget)
 
     def close(self) -> None:
-        """Move everything that is kept to the store's files."""
-        if self._store.is_useful:
+        """Copy everything that is kept to the store, if that outlives the process."""
+        if self._store.is_durable:
             for leaf in list(self._tree.leaves()):
                 self._save(leaf, 0)
         self._store.close()
