@@ -78,6 +78,7 @@ ROWS = (
     Row("concurrency-16", "total_rate", "16 streams: tok/s together", 1.1, at_least=True),
     Row("concurrency-16", "ttft_p95", "16 streams: TTFT p95, s"),
     Row("concurrency-16", "cpu", "16 streams: CPU time of all processes, s"),
+    Row("decode", "total_rate", "16 streams, decode-heavy: tok/s together", 1.1, at_least=True),
     Row("keystroke", "ttft_p50", "keystrokes: TTFT p50 of requests not cancelled, s", 0.2),
     Row("keystroke", "last_ttft", "keystrokes: TTFT of the last request, s", 0.3),
     Row("shared-prefix", "all_done", "8 share a prefix: all done, s", 0.2),

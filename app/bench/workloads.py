@@ -117,6 +117,12 @@ async def edit(load: Load) -> Figures:
     return {"copied_share": copied_share(record.text, file)}
 
 
+async def decode(load: Load) -> Figures:
+    """16 different prompts of 16 tokens at once, 64 tokens of output each."""
+    await _all_ended([load.send(load.source.fragment(16), 64) for _ in range(16)])
+    return {}
+
+
 async def _all_ended(completions: Sequence[Completion]) -> Sequence[Record]:
     return await asyncio.gather(*(completion.ended() for completion in completions))
 
@@ -130,6 +136,7 @@ WORKLOADS: Mapping[str, Callable[[Sequence[int]], Sequence[Scenario]]] = {
     "shared-prefix": lambda _: [Scenario("shared-prefix", shared_prefix)],
     "long-prefill": lambda _: [Scenario("long-prefill", long_prefill)],
     "edit": lambda _: [Scenario("edit", edit)],
+    "decode": lambda _: [Scenario("decode", decode)],
 }
 """Name of a workload to its scenarios for the widths of the concurrency sweep."""
 

@@ -26,8 +26,8 @@ def bench(  # noqa: PLR0913 - the command's options
     workloads: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Which of single, concurrency, keystroke, shared-prefix, long-prefill and edit; "
-            "default: all of them.",
+            help="Which of single, concurrency, keystroke, shared-prefix, long-prefill, edit and "
+            "decode; default: all of them.",
             show_default=False,
         ),
     ] = None,

@@ -63,6 +63,13 @@ async def test_what_an_edit_copies_is_counted(bench_server: Any) -> None:
     assert result.medians["output_tokens"] == 300
 
 
+async def test_sixteen_short_prompts_are_decoded_at_once(bench_server: Any) -> None:
+    result = await only(bench_server.url, "fast", "decode")
+    assert result.completed == 16
+    assert result.medians["output_tokens"] == 16 * 64
+    assert result.medians["prompt_tokens"] < 16 * 40
+
+
 async def test_failed_requests_are_part_of_the_result(start_server: Any, make_model: Any) -> None:
     with start_server(make_model("short", context_length=1600)) as server:
         (result,) = (await run(server.url, "short", "long-prefill")).scenarios
