@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Sequence
 
-import codeserve.engines.llama_cpp  # noqa: F401 - sets how OpenMP waits, before its library loads
+from codeserve.engines.llama_cpp.log import LlamaLog  # before llama_cpp: sets how OpenMP waits
 
 import llama_cpp as api  # isort: skip
 
@@ -45,6 +45,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
+    log = LlamaLog()
     api.llama_backend_init()
     model = api.llama_model_load_from_file(
         str(locate(SOURCE)).encode(), api.llama_model_default_params()
@@ -60,6 +61,7 @@ def main() -> None:
         for start in range(0, arguments.cells, CHUNK):
             positions = range(start, min(start + CHUNK, arguments.cells))
             decode(context, batch, [(sequence, position) for position in positions])
+    log.close()
     for rows in (1, 4, 16):
         steps = []
         for _ in range(arguments.rounds):
