@@ -43,9 +43,9 @@ class Scheduler:
     rest of its budget. So a long prompt never makes a running stream miss a step.
 
     Prompts are served by the earliest due: a request is due when the tokens computed since it came
-    amount to those that it needs. So a short request gets in ahead of a long one, but nothing
-    waits for more than it needs itself, however many short ones come (virtual deadlines, as in
-    fair queueing).
+    amount to those that it needs. So a short request gets in ahead of a long one, but none that
+    comes after as many tokens as the long one needs, however many there are (virtual deadlines, as
+    in fair queueing).
     """
 
     def __init__(

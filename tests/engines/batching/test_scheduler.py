@@ -140,19 +140,27 @@ def test_one_slot_goes_to_the_prompt_that_needs_least(prompts: list[int]) -> Non
 
 
 @given(needed=st.integers(1, 60), later=st.lists(st.integers(1, 10), max_size=60))
-def test_a_prompt_waits_for_no_more_tokens_than_it_needs_itself(
+def test_nothing_overtakes_that_comes_after_as_many_tokens_as_a_prompt_needs(
     needed: int, later: list[int]
 ) -> None:
     scheduler = a_scheduler(slots=1, step_tokens=8)
-    long = a_sequence(needed)
+    long, running = a_sequence(needed), a_sequence(1)
+    scheduler.add(running, 1)
+    step(scheduler)
     scheduler.add(long, needed)
-    scheduler.add(a_sequence(1, max_tokens=1), 0)
-    overtaken_by = 1
-    while long.slot is None:
+    came_after: dict[Sequence, int] = {}
+    computed = 0
+    while not long.is_decoding:
         if later:
-            scheduler.add(a_sequence(later[-1]), later.pop())
-        overtaken_by += sum(len(s.request.prompt_ids) for s in step(scheduler) if s is not long)
-    assert overtaken_by <= needed + 10 + 8
+            short = a_sequence(later.pop())
+            came_after[short] = computed
+            scheduler.add(short, short.pending)
+        admit(scheduler)
+        chunks = scheduler.plan({})
+        if long.slot is None:
+            assert all(came_after[chunk.sequence] < needed for chunk in chunks)
+        apply(scheduler, chunks)
+        computed += sum(len(chunk.token_ids) for chunk in chunks)
 
 
 def test_a_sequence_waits_for_one_that_computes_the_same_prompt() -> None:
