@@ -1,7 +1,7 @@
 """What a step costs, by the number of tokens that it computes."""
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512, 1024, 2048)
 
@@ -23,21 +23,16 @@ class StepCosts:
         self.is_measured = False
         """Whether the curve is in seconds."""
         self._seconds = [first + each * (size - 1) for size in SIZES]
-        known = sorted(measured)
+        known = dict(sorted(measured))
         if known:
             self.is_measured = True
-            self._seconds = [_interpolate(known, size) for size in SIZES]
+            self._seconds = [
+                _interpolate(tuple(known), tuple(known.values()), size) for size in SIZES
+            ]
 
     def seconds(self, tokens: int) -> float:
         """What a step of ``tokens`` takes."""
-        at = bisect_left(SIZES, tokens)
-        if at == len(SIZES):
-            return self._seconds[-1] * tokens / SIZES[-1]
-        if SIZES[at] == tokens or at == 0:
-            return self._seconds[at]
-        low, high = SIZES[at - 1], SIZES[at]
-        share = (tokens - low) / (high - low)
-        return self._seconds[at - 1] * (1 - share) + self._seconds[at] * share
+        return _interpolate(SIZES, self._seconds, tokens)
 
     def learn(self, tokens: int, seconds: float) -> None:
         """Take note of a step of ``tokens`` that took ``seconds``.
@@ -51,8 +46,9 @@ class StepCosts:
             return
         factor = 1 + LEARNING_RATE * (seconds / self.seconds(tokens) - 1)
         at = bisect_left(SIZES, tokens)
-        for index in {max(at - 1, 0), min(at, len(SIZES) - 1)}:
-            if SIZES[index] == tokens or at in (0, len(SIZES)) or SIZES[at] != tokens:
+        is_known = at < len(SIZES) and SIZES[at] == tokens
+        for index in (at,) if is_known else (at - 1, at):
+            if index < len(SIZES):
                 self._seconds[index] *= factor
 
     def tokens_within(self, seconds: float, most: int) -> int:
@@ -67,12 +63,13 @@ class StepCosts:
         return low
 
 
-def _interpolate(known: list[tuple[int, float]], tokens: int) -> float:
-    """Seconds of ``tokens`` by the measured points; in proportion beyond the last."""
-    at = bisect_left(known, (tokens, 0.0))
-    if at == len(known):
-        return known[-1][1] * tokens / known[-1][0]
-    if known[at][0] == tokens or at == 0:
-        return known[at][1]
-    (low, left), (high, right) = known[at - 1], known[at]
-    return left + (right - left) * (tokens - low) / (high - low)
+def _interpolate(sizes: Sequence[int], seconds: Sequence[float], tokens: int) -> float:
+    """Seconds of ``tokens``: linear between ``sizes``, in proportion beyond the last."""
+    at = bisect_left(sizes, tokens)
+    if at == len(sizes):
+        return seconds[-1] * tokens / sizes[-1]
+    if sizes[at] == tokens or at == 0:
+        return seconds[at]
+    low, high = sizes[at - 1], sizes[at]
+    share = (tokens - low) / (high - low)
+    return seconds[at - 1] * (1 - share) + seconds[at] * share

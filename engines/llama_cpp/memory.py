@@ -66,7 +66,7 @@ def available_bytes() -> int:
 
 
 def host_cache_bytes(options: LlamaCppOptions) -> int:
-    """Host memory for evicted prefixes, to be asked when weights and KV cache are in memory."""
+    """Host memory for evicted prefixes, to be asked when the weights are in memory."""
     if options.cache_host_mib is not None:
         return options.cache_host_mib * MIB
     return min(MOST_HOST_BYTES, int(available_bytes() * HOST_SHARE))

@@ -71,7 +71,7 @@ class LlamaCppOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     guesses likely next tokens where the text itself does not tell them."""
     cache_host_mib: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """Host memory for prefixes that had to leave the KV cache. None: a quarter of what is free
-    beside weights and KV cache, at most 8 GiB."""
+    once the weights are loaded, at most 8 GiB."""
     cache_disk: str | None = None
     """A folder where such prefixes are kept for the next start."""
     cache_disk_mib: Annotated[int, msgspec.Meta(ge=1)] = 10_240
