@@ -17,12 +17,35 @@ class FinishReason(StrEnum):
     LENGTH = "length"
 
 
+class GrammarKind(StrEnum):
+    """The languages in which the form of an output can be prescribed."""
+
+    JSON_SCHEMA = "json_schema"
+    """The source is a JSON schema, as JSON text."""
+    REGEX = "regex"
+    """The whole output matches."""
+    CHOICE = "choice"
+    """The source is a JSON array of the strings of which the output is one."""
+    GBNF = "gbnf"
+    """llama.cpp's grammars; the output is a ``root``."""
+    LARK = "lark"
+    """Lark grammars, in llguidance's dialect; the output is a ``start``."""
+
+
+class Grammar(msgspec.Struct, frozen=True):
+    """The form that an output must have, to its end."""
+
+    kind: GrammarKind
+    source: str
+
+
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """How the next token is chosen.
 
-    Order: ``logit_bias``, penalties, ``temperature``, ``top_k``, ``top_p``, ``min_p``, then a
-    draw with ``seed``. Presence and frequency penalties count generated tokens only;
-    ``repetition_penalty`` counts prompt and output.
+    Order: ``allowed_ids``, ``grammar`` and ``min_tokens`` rule tokens out; then ``logit_bias``,
+    penalties, ``temperature``, ``top_k``, ``typical_p``, ``top_p``, ``min_p``, and a draw with
+    ``seed``. Presence and frequency penalties count generated tokens only; ``repetition_penalty``
+    counts prompt and output.
     """
 
     temperature: float = 1.0
@@ -31,6 +54,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """0 or -1 is off."""
     top_p: float = 1.0
     min_p: float = 0.0
+    typical_p: float = 1.0
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     repetition_penalty: float = 1.0
@@ -38,6 +62,23 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """Token id to a number added to its logit."""
     seed: int | None = None
     """None draws a fresh seed."""
+    min_tokens: int = 0
+    """Ids that end the generation are not sampled before so many tokens are."""
+    allowed_ids: tuple[int, ...] = ()
+    """Only these are sampled, and what ends the generation; empty: every token."""
+    grammar: Grammar | None = None
+    """None: any text."""
+
+
+class TokenScore(msgspec.Struct, frozen=True):
+    """How likely one token was, in the model's own distribution: of the raw logits, before biases,
+    penalties, temperature and constraints."""
+
+    logprob: float
+    rank: int
+    """1 for the likeliest token."""
+    top: tuple[tuple[int, float], ...] = ()
+    """As many of the likeliest ids as asked for, each with its log-probability; best first."""
 
 
 class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +91,14 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     stop_ids: frozenset[int]
     """Ids that end the generation; the id itself is the last one of the stream."""
     sampling: SamplingParams = SamplingParams()
+    logprobs: int | None = None
+    """Score each sampled token, with so many alternatives; None: no scores."""
+    prompt_logprobs: int | None = None
+    """Score the prompt's tokens likewise; its cached prefixes are computed again for that."""
+    priority: int = 0
+    """Requests of a lower number are served first."""
+    cache_salt: str = ""
+    """Prefixes are shared among requests of the same salt only."""
 
 
 class TokenDelta(msgspec.Struct, frozen=True):
@@ -60,6 +109,10 @@ class TokenDelta(msgspec.Struct, frozen=True):
     """Set on the last delta only."""
     cached_tokens: int = 0
     """Prompt tokens that were not computed because they were cached; set on the first delta."""
+    scores: tuple[TokenScore, ...] = ()
+    """One for each of ``token_ids``, if asked for."""
+    prompt_scores: tuple[TokenScore, ...] = ()
+    """One for each token of the prompt after the first, if asked for; set on the first delta."""
 
 
 class Usage(msgspec.Struct, frozen=True):
