@@ -90,6 +90,8 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """At least 1; ``len(prompt_ids) + max_tokens`` fits the context."""
     stop_ids: frozenset[int]
     """Ids that end the generation; the id itself is the last one of the stream."""
+    never_ids: frozenset[int] = frozenset()
+    """Ids that are not sampled."""
     sampling: SamplingParams = SamplingParams()
     logprobs: int | None = None
     """Score each sampled token, with so many alternatives; None: no scores."""
@@ -177,13 +179,70 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
 class TextRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One prompt to continue, as the API process sends it to a worker."""
 
-    id: str
-    prompt: PromptSegments
+    id: str = ""
+    prompt: PromptSegments = ()
     max_tokens: int | None = None
     """None, or more than fits: up to the end of the context."""
     sampling: SamplingParams = SamplingParams()
     stop: tuple[str, ...] = ()
-    """Texts that end the generation and are not shown."""
+    """Texts that end the generation."""
+    stop_ids: tuple[int, ...] = ()
+    """Ids that end the generation, besides the model's own."""
+    ignore_eos: bool = False
+    """The model's own stop ids do not end the generation, and are never sampled."""
+    include_stop: bool = False
+    """The stop string, or the name of the stop id, is shown."""
+    show_control: bool = False
+    """Control tokens are shown by their names."""
+    truncate_prompt_tokens: int | None = None
+    """Only so many of the prompt's last tokens are used; None: all."""
+    show_prompt: bool = False
+    """The first delta reports on the prompt."""
+    logprobs: int | None = None
+    """Score each token, with so many alternatives; None: no scores."""
+    prompt_logprobs: int | None = None
+    """Score the prompt's tokens in the report likewise."""
+    priority: int = 0
+    """Requests of a lower number are served first."""
+    cache_salt: str = ""
+    """Prefixes are shared among requests of the same salt only."""
+    line_seconds: float | None = None
+    """Once so long after the first token, the generation ends at the next line's end, or at once
+    if it has ended one."""
+    least_indent: int = 0
+    """The generation ends before a line that is indented by fewer spaces or tabs."""
+
+
+class NamedToken(msgspec.Struct, frozen=True):
+    """A token as clients see it."""
+
+    token_id: int
+    spelling: bytes
+    """The bytes that it stands for; of a control token, those of its name."""
+    logprob: float
+    is_text: bool = True
+    """False for what is not shown: a control token, or the stop id that ended the text."""
+
+
+class TokenLogprobs(msgspec.Struct, frozen=True):
+    """A token and what could have been in its place."""
+
+    chosen: NamedToken
+    rank: int
+    top: tuple[NamedToken, ...] = ()
+    """The likeliest tokens, best first."""
+
+
+class PromptReport(msgspec.Struct, frozen=True):
+    """What became of a prompt."""
+
+    token_ids: tuple[int, ...]
+    text: str
+    """The text of ``token_ids``: control tokens by their names, without a BOS at the start."""
+    spellings: tuple[bytes, ...] = ()
+    """Of each token."""
+    logprobs: tuple[TokenLogprobs | None, ...] = ()
+    """One for each token, if asked for; None for the first."""
 
 
 class TextDelta(msgspec.Struct, frozen=True, kw_only=True):
@@ -192,9 +251,14 @@ class TextDelta(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
     """May be empty while characters or possible stop strings are held back."""
     token_ids: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    """Of the tokens whose text has been shown up to now, if asked for, each once. The text of all
+    is the text of all deltas; a stop id comes last."""
     finish_reason: FinishReason | None = None
     """Set on the last delta only."""
     stop_reason: str | int | None = None
     """The stop string or stop id that ended the generation, with the last delta."""
     usage: Usage | None = None
     """Set on the last delta only."""
+    prompt: PromptReport | None = None
+    """Set on the first delta only, if asked for."""

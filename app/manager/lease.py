@@ -1,8 +1,12 @@
 """What a request holds while a model serves it."""
 
+from collections.abc import Sequence
+
 from codeserve.engines.types import EngineInfo, TextRequest
 from codeserve.engines.worker.client import TextStream, WorkerClient
+from codeserve.engines.worker.wire import Tokenized
 from codeserve.model_specs.prompt import PromptFormat
+from codeserve.model_specs.segments import PromptSegments
 
 
 class LeasedModel:
@@ -22,3 +26,12 @@ class LeasedModel:
         worker goes away.
         """
         return await self._client.generate(request)
+
+    async def tokenize(self, prompt: PromptSegments) -> Tokenized:
+        """The tokens of ``prompt``. Raises what ``generate`` raises."""
+        return await self._client.tokenize(prompt)
+
+    async def detokenize(self, token_ids: Sequence[int]) -> str:
+        """The text of ``token_ids``, control tokens by their names. Raises what ``generate``
+        raises."""
+        return await self._client.detokenize(token_ids)

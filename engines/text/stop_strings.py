@@ -14,17 +14,23 @@ class StopStrings:
     still turn out to be the beginning of a stop string is held back.
     """
 
-    def __init__(self, stops: Sequence[str]) -> None:
-        """Raises InvalidRequest for an empty stop string."""
-        if not all(stops):
-            raise InvalidRequest("A stop string must not be empty.", param="stop")
+    def __init__(self, stops: Sequence[str], *, include: bool = False) -> None:
+        """``include``: the stop string itself is passed on. Raises InvalidRequest for an empty
+        stop string."""
+        check_stops(stops)
         by_length = sorted(stops, key=len)
         self._pattern = re.compile("|".join(map(re.escape, by_length))) if stops else None
         self._beginnings = {stop[:end] for stop in stops for end in range(1, len(stop))}
         self._longest_beginning = max(map(len, self._beginnings), default=0)
+        self._include = include
         self._held = ""
         self.matched: str | None = None
         """The stop string that ended the stream."""
+
+    @property
+    def holds_text(self) -> bool:
+        """Whether text is held back."""
+        return bool(self._held)
 
     def feed(self, text: str) -> str:
         """The text that can be shown now; nothing after a match."""
@@ -56,4 +62,10 @@ class StopStrings:
     def _end(self, text: str, match: re.Match[str]) -> str:
         self._held = ""
         self.matched = match[0]
-        return text[: match.start()]
+        return text[: match.end() if self._include else match.start()]
+
+
+def check_stops(stops: Sequence[str]) -> None:
+    """Raise InvalidRequest for an empty stop string."""
+    if not all(stops):
+        raise InvalidRequest("A stop string must not be empty.", param="stop")

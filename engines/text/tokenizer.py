@@ -46,6 +46,8 @@ class Tokenizer:
         letters = {token_id: text for text, token_id in variant.letter_tokens.items()}
         special = {t: i for t, i in vocabulary.special_tokens.items() if i not in letters}
         self._control = special | dict(variant.control_tokens)
+        self.bos: int | None = None if variant.bos is None else self._control.get(variant.bos)
+        """The id that starts every prompt."""
         first, last = variant.padding_rows or (0, -1)
         self.never_sampled: tuple[int, ...] = tuple(range(first, last + 1))
         """The padding rows: ids without a token."""
@@ -56,6 +58,7 @@ class Tokenizer:
         longest_first = sorted(self._letters, key=len, reverse=True)
         any_letter = "|".join(map(re.escape, longest_first))
         self._letter_pattern = re.compile(f"({any_letter})") if any_letter else None
+        self._names = {token_id: name.encode() for name, token_id in self._control.items()}
         self._pieces = dict.fromkeys(hidden, b"") | {i: t.encode() for i, t in letters.items()}
 
     def encode(self, segments: Iterable[Segment]) -> list[int]:
@@ -92,6 +95,22 @@ class Tokenizer:
                 raise IndexError(f"token id {token_id} is outside the vocabulary")
             piece = self._pieces[token_id] = self._vocabulary.piece(token_id)
         return piece
+
+    def spelling(self, token_id: int) -> bytes:
+        """The bytes of a token; of a control token, those of its name.
+
+        Raises IndexError for an id that the vocabulary does not have.
+        """
+        return self._names.get(token_id) or self.piece(token_id)
+
+    def is_control(self, token_id: int) -> bool:
+        """Whether the token stands for no text."""
+        return token_id in self._names
+
+    def report(self, token_ids: Sequence[int]) -> str:
+        """The text of a prompt: control tokens by their names, without a BOS at the start."""
+        ids = token_ids[1:] if token_ids and token_ids[0] == self.bos else token_ids
+        return b"".join(map(self.spelling, ids)).decode(errors="replace")
 
     def decode(self, token_ids: Iterable[int]) -> str:
         """The text to show for ``token_ids``; bytes that are no UTF-8 become U+FFFD."""

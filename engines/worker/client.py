@@ -1,7 +1,10 @@
 """The API process's side of the socket: one client per worker, one stream per request."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
+from itertools import count
+from typing import Any
 
 from codeserve.engines.base import Progress
 from codeserve.engines.errors import (
@@ -18,6 +21,8 @@ from codeserve.engines.worker.wire import (
     Accepted,
     Command,
     Deltas,
+    Detokenize,
+    Detokenized,
     ErrorReport,
     Event,
     Failed,
@@ -31,9 +36,12 @@ from codeserve.engines.worker.wire import (
     Ready,
     Refused,
     Shutdown,
+    Tokenize,
+    Tokenized,
     WireError,
     pack,
 )
+from codeserve.model_specs.segments import PromptSegments
 
 __all__ = ["TextStream", "WorkerClient"]
 
@@ -53,6 +61,8 @@ class WorkerClient:
         self._progress: Progress | None = None
         self._loaded: asyncio.Future[EngineInfo] | None = None
         self._streams: dict[str, TextStream] = {}
+        self._asked: dict[str, asyncio.Future[Any]] = {}
+        self._question_ids = map(str, count())
         self._ending: ServerError = EngineRestarted(
             "The worker process that served this request ended and is being replaced. Try again.",
             retry_after=RETRY_AFTER_SECONDS,
@@ -84,15 +94,7 @@ class WorkerClient:
         Raises ClientError where it is refused, and ServerError when the engine breaks or the
         worker goes away.
         """
-        try:
-            self._send(Generate(request))
-        except FrameTooLarge as error:
-            raise RequestTooLarge(f"The request is too large: {error}.") from error
-        except UnicodeEncodeError as error:
-            raise InvalidRequest(
-                "The text contains half of a surrogate pair, which is not a character. "
-                "Send well-formed Unicode."
-            ) from error
+        self._request(Generate(request))
         stream = self._streams[request.id] = TextStream(request.id, self._abandon)
         try:
             await stream.accepted()
@@ -100,6 +102,18 @@ class WorkerClient:
             await stream.aclose()
             raise
         return stream
+
+    async def tokenize(self, prompt: PromptSegments) -> Tokenized:
+        """The tokens of ``prompt``. Raises what ``generate`` raises."""
+        question = Tokenize(next(self._question_ids), prompt)
+        tokens: Tokenized = await self._ask(question)
+        return tokens
+
+    async def detokenize(self, token_ids: Sequence[int]) -> str:
+        """The text of ``token_ids``. Raises what ``generate`` raises."""
+        question = Detokenize(next(self._question_ids), tuple(token_ids))
+        answer: Detokenized = await self._ask(question)
+        return answer.text
 
     def shut_down(self, reason: ServerError) -> None:
         """Fail requests in flight with ``reason``, and ask the worker to unload and exit."""
@@ -120,6 +134,26 @@ class WorkerClient:
         self._writer.close()
         with suppress(ConnectionError):
             await self._writer.wait_closed()
+
+    async def _ask(self, question: Tokenize | Detokenize) -> Any:
+        self._request(question)
+        answer = self._asked[question.id] = asyncio.get_running_loop().create_future()
+        try:
+            return await answer
+        finally:
+            self._asked.pop(question.id, None)
+
+    def _request(self, command: Generate | Tokenize | Detokenize) -> None:
+        """Send what a client has written. Raises InvalidRequest where it cannot be sent."""
+        try:
+            self._send(command)
+        except FrameTooLarge as error:
+            raise RequestTooLarge(f"The request is too large: {error}.") from error
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(
+                "The text contains half of a surrogate pair, which is not a character. "
+                "Send well-formed Unicode."
+            ) from error
 
     def _send(self, command: Command) -> None:
         if self._reader.done():
@@ -153,11 +187,11 @@ class WorkerClient:
                 self._accept(request_id, prompt_tokens)
             case Refused(request_id, report) | Failed(request_id, report):
                 self._fail(request_id, report)
-            case LoadProgress(phase, fraction):
-                if self._progress is not None:
-                    self._progress(phase, fraction)
-            case Ready() | LoadFailed():
-                self._finish_loading(event)
+            case Tokenized() | Detokenized():
+                if event.id in self._asked:
+                    self._asked.pop(event.id).set_result(event)
+            case LoadProgress() | Ready() | LoadFailed():
+                self._follow_loading(event)
 
     def _accept(self, request_id: str, prompt_tokens: int) -> None:
         if request_id in self._streams:
@@ -166,6 +200,8 @@ class WorkerClient:
     def _fail(self, request_id: str, report: ErrorReport) -> None:
         if request_id in self._streams:
             self._streams.pop(request_id).fail(report.restore())
+        elif request_id in self._asked:
+            self._asked.pop(request_id).set_exception(report.restore())
 
     def _put(self, request_id: str, delta: TextDelta) -> None:
         """Hand ``delta`` to its stream, unless that was abandoned; the last one frees the id."""
@@ -176,10 +212,14 @@ class WorkerClient:
             del self._streams[request_id]
         stream.put(delta)
 
-    def _finish_loading(self, outcome: Ready | LoadFailed) -> None:
+    def _follow_loading(self, event: LoadProgress | Ready | LoadFailed) -> None:
+        if isinstance(event, LoadProgress):
+            if self._progress is not None:
+                self._progress(event.phase, event.fraction)
+            return
         if self._loaded is None or self._loaded.done():
             return
-        match outcome:
+        match event:
             case Ready(info):
                 self._loaded.set_result(info)
             case LoadFailed(report):
@@ -189,6 +229,8 @@ class WorkerClient:
         """Fail everything that waits for the worker."""
         if self._loaded is not None and not self._loaded.done():
             self._loaded.set_exception(self._lost(cause))
+        while self._asked:
+            self._asked.popitem()[1].set_exception(self._lost(cause))
         while self._streams:
             _, stream = self._streams.popitem()
             stream.fail(self._lost(cause))

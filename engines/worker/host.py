@@ -12,6 +12,7 @@ from codeserve.engines.errors import (
     ModelLoadError,
     ServingError,
 )
+from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import EngineConfig, EngineLoad, TextRequest
 from codeserve.engines.worker.generation import Generation
 from codeserve.engines.worker.outbox import Outbox
@@ -19,7 +20,10 @@ from codeserve.engines.worker.wire import (
     Abort,
     Accepted,
     Command,
+    Detokenize,
+    Detokenized,
     ErrorReport,
+    Event,
     Failed,
     FrameReader,
     Generate,
@@ -30,9 +34,12 @@ from codeserve.engines.worker.wire import (
     Ready,
     Refused,
     Shutdown,
+    Tokenize,
+    Tokenized,
     WireError,
 )
 from codeserve.model_specs import golden
+from codeserve.model_specs.segments import Ids
 
 HEARTBEAT_SECONDS = 1.0
 FAREWELL_SECONDS = 5.0
@@ -61,6 +68,7 @@ class WorkerHost:
         self._engine: Engine | None = None
         self._loading: asyncio.Task[None] | None = None
         self._requests: dict[str, asyncio.Task[None]] = {}
+        self._answers: set[asyncio.Task[None]] = set()
         self._broken = asyncio.Event()
 
     async def run(self) -> int:
@@ -89,6 +97,8 @@ class WorkerHost:
                     self._loading = asyncio.create_task(self._load(config))
                 case Generate(request):
                     self._begin(request)
+                case Tokenize() | Detokenize():
+                    self._reply(command)
                 case Abort(request_id):
                     if request_id in self._requests:
                         self._requests[request_id].cancel()
@@ -149,6 +159,21 @@ class WorkerHost:
         self._requests[request.id] = task
         task.add_done_callback(lambda _: self._requests.pop(request.id))
 
+    def _reply(self, question: Tokenize | Detokenize) -> None:
+        if self._engine is None:
+            raise WireError("a question needs a loaded model")
+        task = asyncio.create_task(self._answer(self._engine.tokenizer, question))
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+
+    async def _answer(self, tokenizer: Tokenizer, question: Tokenize | Detokenize) -> None:
+        """Answer what needs no engine."""
+        try:
+            answer: Event = await asyncio.to_thread(_translate, tokenizer, question)
+        except ServingError as error:
+            answer = Refused(question.id, ErrorReport.of(error))
+        self._outbox.send(answer)
+
     async def _serve(self, engine: Engine, request: TextRequest) -> None:
         """Answer one request, whatever happens."""
         answer: type[Refused | Failed] = Refused
@@ -175,3 +200,15 @@ class WorkerHost:
             self._outbox.send(Failed(request_id, ErrorReport.of(error)))
             task.cancel()
         self._broken.set()
+
+
+def _translate(tokenizer: Tokenizer, question: Tokenize | Detokenize) -> Tokenized | Detokenized:
+    """Text to ids or ids to text. Raises InvalidRequest."""
+    match question:
+        case Tokenize(question_id, prompt):
+            ids = tokenizer.encode(prompt)
+            return Tokenized(question_id, tuple(ids), tuple(map(tokenizer.spelling, ids)))
+        case Detokenize(question_id, token_ids):
+            ids = tokenizer.encode((Ids(token_ids),))
+            pieces = b"".join(map(tokenizer.spelling, ids))
+            return Detokenized(question_id, pieces.decode(errors="replace"))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from codeserve.engines.errors import ServingError
-from codeserve.engines.types import TextDelta
+from codeserve.engines.types import PromptReport, TextDelta, TokenLogprobs
 
 
 class TextStream:
@@ -24,6 +24,8 @@ class TextStream:
         self._news = asyncio.Event()
         self._text: list[str] = []
         self._token_ids: list[int] = []
+        self._logprobs: list[TokenLogprobs] = []
+        self._prompt: PromptReport | None = None
         self._latest: TextDelta | None = None
         self._error: ServingError | None = None
         self._ended = False
@@ -42,6 +44,8 @@ class TextStream:
         """Add ``delta`` to what waits."""
         self._text.append(delta.text)
         self._token_ids += delta.token_ids
+        self._logprobs += delta.logprobs
+        self._prompt = self._prompt or delta.prompt
         self._latest = delta
         self._ended = delta.finish_reason is not None
         self._news.set()
@@ -72,6 +76,8 @@ class TextStream:
         merged = TextDelta(
             text="".join(self._text),
             token_ids=tuple(self._token_ids),
+            logprobs=tuple(self._logprobs),
+            prompt=self._prompt,
             finish_reason=latest.finish_reason,
             stop_reason=latest.stop_reason,
             usage=latest.usage,
@@ -82,6 +88,8 @@ class TextStream:
     def _drop(self) -> None:
         self._text.clear()
         self._token_ids.clear()
+        self._logprobs.clear()
+        self._prompt = None
         self._latest = None
         if not self._ended:
             self._news.clear()

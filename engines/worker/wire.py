@@ -8,6 +8,7 @@ import msgspec
 from codeserve.engines import errors
 from codeserve.engines.errors import ServingError
 from codeserve.engines.types import EngineConfig, EngineInfo, EngineLoad, TextDelta, TextRequest
+from codeserve.model_specs.segments import PromptSegments
 
 LENGTH_BYTES = 4
 MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -68,6 +69,20 @@ class Abort(msgspec.Struct, frozen=True, tag=True):
     id: str
 
 
+class Tokenize(msgspec.Struct, frozen=True, tag=True):
+    """Answered by Tokenized or Refused."""
+
+    id: str
+    prompt: PromptSegments
+
+
+class Detokenize(msgspec.Struct, frozen=True, tag=True):
+    """Answered by Detokenized or Refused."""
+
+    id: str
+    token_ids: tuple[int, ...]
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag=True):
     """Unload and exit."""
 
@@ -105,6 +120,22 @@ class Refused(msgspec.Struct, frozen=True, tag=True):
     error: ErrorReport
 
 
+class Tokenized(msgspec.Struct, frozen=True, tag=True):
+    """The tokens of a prompt."""
+
+    id: str
+    token_ids: tuple[int, ...]
+    spellings: tuple[bytes, ...]
+    """The bytes of each; of a control token, those of its name."""
+
+
+class Detokenized(msgspec.Struct, frozen=True, tag=True):
+    """The text of tokens, control tokens by their names."""
+
+    id: str
+    text: str
+
+
 class Deltas(msgspec.Struct, frozen=True, tag=True):
     """All that one engine step has added, with the id of each request."""
 
@@ -124,10 +155,15 @@ class Heartbeat(msgspec.Struct, frozen=True, tag=True):
     load: EngineLoad
 
 
-Command = Load | Generate | Abort | Shutdown
+Command = Load | Generate | Abort | Tokenize | Detokenize | Shutdown
 """What the API process says."""
 
-Event = LoadProgress | Ready | LoadFailed | Accepted | Refused | Deltas | Failed | Heartbeat
+Answer = Tokenized | Detokenized
+"""What a worker answers at once, without its engine."""
+
+Event = (
+    LoadProgress | Ready | LoadFailed | Accepted | Refused | Answer | Deltas | Failed | Heartbeat
+)
 """What a worker says."""
 
 Message = TypeVar("Message", bound=Command | Event)
