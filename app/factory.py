@@ -3,9 +3,8 @@
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
-from codeserve.app.api.health import health_router
-from codeserve.app.api.openai.responder import Responder
-from codeserve.app.api.openai.router import openai_router
+from codeserve.app.api.generation.responder import Responder
+from codeserve.app.api.routers import api_routers
 from codeserve.app.edge.errors import install_error_handlers
 from codeserve.app.edge.middleware import BodyLimit, HeadAsGet, RequestContext
 from codeserve.app.edge.sse import let_streams_finish
@@ -28,6 +27,6 @@ def build_app(settings: Settings, manager: ModelManager) -> FastAPI:
         ],
     )
     install_error_handlers(app)
-    app.include_router(health_router(manager))
-    app.include_router(openai_router(manager, Responder(settings.server.keepalive_seconds)))
+    for router in api_routers(manager, Responder(settings.server.keepalive_seconds)):
+        app.include_router(router)
     return app

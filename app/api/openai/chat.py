@@ -3,12 +3,16 @@
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from fastapi import Response
 
-from codeserve.app.api.openai.choices import Plan
-from codeserve.app.api.openai.protocol import (
+from codeserve.app.api.generation.answer import Answer
+from codeserve.app.api.generation.choices import Choices
+from codeserve.app.api.generation.json_frames import compact_json
+from codeserve.app.api.generation.plan import Plan
+from codeserve.app.api.generation.responder import Responder
+from codeserve.app.api.openai.body import StreamOptions
+from codeserve.app.api.openai.chat_types import (
     ChatChoice,
     ChatChunk,
     ChatChunkChoice,
@@ -18,50 +22,50 @@ from codeserve.app.api.openai.protocol import (
     ChatRequest,
     ChatUsageChunk,
     Message,
-    UsageReport,
 )
-from codeserve.app.api.openai.replies import Answer
-from codeserve.app.api.openai.responder import Responder
+from codeserve.app.api.openai.replies import StreamedReply, usage_report
 from codeserve.app.api.openai.sampling import sampling_params
 from codeserve.app.api.openai.unsupported import CHAT, refuse_unsupported
+from codeserve.app.api.openai.usage_types import UsageReport
 from codeserve.app.edge.exchange import CurrentExchange
 from codeserve.app.edge.validation import wrong_type
 from codeserve.app.manager.manager import ModelManager
-from codeserve.engines.types import FinishReason
+from codeserve.engines.types import FinishReason, TextDelta, TextRequest, Usage
 
 TOOL_ROLES = ("tool", "function")
 """Results of tools reach the model as the user's turns; a template knows no other."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChatReply:
+class ChatReply(StreamedReply):
     """OpenAI's ``chat.completion``."""
 
-    model: str
-    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
-    created: int = field(default_factory=lambda: int(time.time()))
+    def __init__(self, model: str, stream: StreamOptions | None = None) -> None:
+        super().__init__(stream)
+        self.id = f"chatcmpl-{uuid.uuid4().hex}"
+        self._model = model
+        self._created = int(time.time())
 
-    def opening(self, count: int) -> Iterable[ChatChunk]:
+    def opening(self, choices: Choices) -> Iterable[bytes]:
         """The role of each choice, once: clients join what is repeated."""
-        for index in range(count):
-            delta = ChatDelta(role="assistant", content="")
-            yield self._chunk(ChatChunkChoice(index=index, delta=delta))
+        for index in range(len(choices)):
+            yield self._event(self._chunk(index, ChatDelta(role="assistant", content="")))
 
-    def piece(self, index: int, text: str) -> ChatChunk:
-        """A chunk that adds ``text`` to a choice."""
-        return self._chunk(ChatChunkChoice(index=index, delta=ChatDelta(content=text)))
+    def frames(self, choices: Choices, index: int, delta: TextDelta) -> Iterable[bytes]:
+        """Text, and the end of the choice in a chunk of its own."""
+        if delta.text:
+            yield self._texts.frame(
+                index, delta.text, lambda text: self._chunk(index, ChatDelta(content=text))
+            )
+        if delta.finish_reason is not None:
+            yield self._event(self._chunk(index, ChatDelta(), delta.finish_reason))
 
-    def finish(self, index: int, reason: FinishReason) -> ChatChunk:
-        """The last chunk of a choice; it has no text."""
-        return self._chunk(ChatChunkChoice(index=index, delta=ChatDelta(), finish_reason=reason))
-
-    def usage(self, usage: UsageReport) -> ChatUsageChunk:
+    def usage_chunk(self, usage: UsageReport) -> ChatUsageChunk:
         """The last chunk of the stream."""
         return ChatUsageChunk(
-            id=self.id, created=self.created, model=self.model, choices=[], usage=usage
+            id=self.id, created=self._created, model=self._model, choices=[], usage=usage
         )
 
-    def whole(self, answers: Sequence[Answer], usage: UsageReport) -> ChatCompletion:
+    def whole(self, answers: Sequence[Answer], usage: Usage) -> bytes:
         """Everything at once."""
         choices = [
             ChatChoice(
@@ -71,12 +75,18 @@ class ChatReply:
             )
             for answer in answers
         ]
-        return ChatCompletion(
-            id=self.id, created=self.created, model=self.model, choices=choices, usage=usage
+        completion = ChatCompletion(
+            id=self.id,
+            created=self._created,
+            model=self._model,
+            choices=choices,
+            usage=usage_report(usage),
         )
+        return compact_json(completion)
 
-    def _chunk(self, choice: ChatChunkChoice) -> ChatChunk:
-        return ChatChunk(id=self.id, created=self.created, model=self.model, choices=[choice])
+    def _chunk(self, index: int, delta: ChatDelta, reason: FinishReason | None = None) -> ChatChunk:
+        choice = ChatChunkChoice(index=index, delta=delta, finish_reason=reason)
+        return ChatChunk(id=self.id, created=self._created, model=self._model, choices=[choice])
 
 
 class ChatHandler:
@@ -91,18 +101,20 @@ class ChatHandler:
         exchange.record.model = body.model
         refuse_unsupported(body.model_extra or {}, CHAT)
         model = exchange.resources.enter_context(self._manager.lease(body.model))
-        reply = ChatReply(model.id)
+        reply = ChatReply(model.id, body.stream_options)
         messages = [_turn(index, message) for index, message in enumerate(body.messages)]
         given = body.max_completion_tokens
         plan = Plan(
             id=reply.id,
             prompts=[model.prompts.chat(messages)],
             choices_per_prompt=body.choices_per_prompt,
-            max_tokens=body.max_tokens if given is None else given,
-            stop=body.stop,
-            sampling=sampling_params(body, model.info.vocab_size),
+            request=TextRequest(
+                max_tokens=body.max_tokens if given is None else given,
+                stop=body.stop,
+                sampling=sampling_params(body, model.info.vocab_size),
+            ),
         )
-        return await self._responder.respond(exchange, model, plan, reply, body)
+        return await self._responder.respond(exchange, model, plan, reply, stream=bool(body.stream))
 
 
 def _turn(index: int, message: Message) -> Mapping[str, str]:

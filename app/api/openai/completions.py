@@ -3,58 +3,61 @@
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from fastapi import Response
 
-from codeserve.app.api.openai.choices import Plan
-from codeserve.app.api.openai.protocol import (
+from codeserve.app.api.generation.answer import Answer
+from codeserve.app.api.generation.choices import Choices
+from codeserve.app.api.generation.json_frames import compact_json
+from codeserve.app.api.generation.plan import Plan
+from codeserve.app.api.generation.responder import Responder
+from codeserve.app.api.openai.body import StreamOptions
+from codeserve.app.api.openai.completion_types import (
     Completion,
     CompletionChoice,
     CompletionChunk,
     CompletionRequest,
-    UsageReport,
 )
-from codeserve.app.api.openai.replies import Answer
-from codeserve.app.api.openai.responder import Responder
+from codeserve.app.api.openai.replies import StreamedReply, usage_report
 from codeserve.app.api.openai.sampling import sampling_params
 from codeserve.app.api.openai.unsupported import COMPLETION, refuse_unsupported
+from codeserve.app.api.openai.usage_types import UsageReport
 from codeserve.app.edge.exchange import CurrentExchange
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.manager import ModelManager
 from codeserve.engines.errors import InvalidRequest
-from codeserve.engines.types import FinishReason
+from codeserve.engines.types import FinishReason, TextDelta, TextRequest, Usage
 from codeserve.model_specs.segments import Ids, PromptSegments
 
 DEFAULT_MAX_TOKENS = 16
 """OpenAI's default for this route."""
 
 
-@dataclass(frozen=True, slots=True)
-class CompletionReply:
+class CompletionReply(StreamedReply):
     """OpenAI's ``text_completion``."""
 
-    model: str
-    id: str = field(default_factory=lambda: f"cmpl-{uuid.uuid4().hex}")
-    created: int = field(default_factory=lambda: int(time.time()))
+    def __init__(self, model: str, stream: StreamOptions | None = None) -> None:
+        super().__init__(stream)
+        self.id = f"cmpl-{uuid.uuid4().hex}"
+        self._model = model
+        self._created = int(time.time())
 
-    def opening(self, count: int) -> Iterable[CompletionChunk]:
+    def opening(self, choices: Choices) -> Iterable[bytes]:
         """Completions open with their first text."""
         return ()
 
-    def piece(self, index: int, text: str) -> CompletionChunk:
-        """A chunk that adds ``text`` to a choice."""
-        return self._chunk(CompletionChoice(index=index, text=text))
+    def frames(self, choices: Choices, index: int, delta: TextDelta) -> Iterable[bytes]:
+        """Text, and the end of the choice in a chunk of its own."""
+        if delta.text:
+            yield self._texts.frame(index, delta.text, lambda text: self._chunk(index, text))
+        if delta.finish_reason is not None:
+            yield self._event(self._chunk(index, "", delta.finish_reason))
 
-    def finish(self, index: int, reason: FinishReason) -> CompletionChunk:
-        """The last chunk of a choice; it has no text."""
-        return self._chunk(CompletionChoice(index=index, text="", finish_reason=reason))
-
-    def usage(self, usage: UsageReport) -> Completion:
+    def usage_chunk(self, usage: UsageReport) -> Completion:
         """The last chunk of the stream."""
         return self._completion([], usage)
 
-    def whole(self, answers: Sequence[Answer], usage: UsageReport) -> Completion:
+    def whole(self, answers: Sequence[Answer], usage: Usage) -> bytes:
         """Everything at once."""
         choices = [
             CompletionChoice(
@@ -62,14 +65,17 @@ class CompletionReply:
             )
             for answer in answers
         ]
-        return self._completion(choices, usage)
+        return compact_json(self._completion(choices, usage_report(usage)))
 
-    def _chunk(self, choice: CompletionChoice) -> CompletionChunk:
-        return CompletionChunk(id=self.id, created=self.created, model=self.model, choices=[choice])
+    def _chunk(self, index: int, text: str, reason: FinishReason | None = None) -> CompletionChunk:
+        choice = CompletionChoice(index=index, text=text, finish_reason=reason)
+        return CompletionChunk(
+            id=self.id, created=self._created, model=self._model, choices=[choice]
+        )
 
     def _completion(self, choices: list[CompletionChoice], usage: UsageReport) -> Completion:
         return Completion(
-            id=self.id, created=self.created, model=self.model, choices=choices, usage=usage
+            id=self.id, created=self._created, model=self._model, choices=choices, usage=usage
         )
 
 
@@ -88,16 +94,18 @@ class CompletionHandler:
             del fields["best_of"]
         refuse_unsupported(fields, COMPLETION)
         model = exchange.resources.enter_context(self._manager.lease(body.model))
-        reply = CompletionReply(model.id)
+        reply = CompletionReply(model.id, body.stream_options)
         plan = Plan(
             id=reply.id,
             prompts=[_segments(prompt, body.suffix, model) for prompt in body.prompt],
             choices_per_prompt=body.choices_per_prompt,
-            max_tokens=DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens,
-            stop=body.stop,
-            sampling=sampling_params(body, model.info.vocab_size),
+            request=TextRequest(
+                max_tokens=DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens,
+                stop=body.stop,
+                sampling=sampling_params(body, model.info.vocab_size),
+            ),
         )
-        return await self._responder.respond(exchange, model, plan, reply, body)
+        return await self._responder.respond(exchange, model, plan, reply, stream=bool(body.stream))
 
 
 def _segments(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from codeserve.app.api.openai.protocol import ModelCard, ModelDetails, ModelList
+from codeserve.app.api.openai.model_types import ModelCard, ModelDetails, ModelList
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.status import ModelStatus
 from codeserve.engines.types import EngineInfo

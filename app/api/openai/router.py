@@ -4,11 +4,13 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.openai.chat import ChatHandler
+from codeserve.app.api.openai.chat_types import ChatCompletion
+from codeserve.app.api.openai.completion_types import Completion
 from codeserve.app.api.openai.completions import CompletionHandler
+from codeserve.app.api.openai.error_types import ErrorReply
 from codeserve.app.api.openai.models import ModelsHandler
-from codeserve.app.api.openai.protocol import ChatCompletion, Completion, ErrorReply
-from codeserve.app.api.openai.responder import Responder
 from codeserve.app.manager.manager import ModelManager
 
 ERRORS: dict[int | str, dict[str, Any]] = {

@@ -1,6 +1,6 @@
 """Request fields to sampling parameters."""
 
-from codeserve.app.api.openai.protocol import GenerationBody
+from codeserve.app.api.openai.body import GenerationBody
 from codeserve.engines.errors import InvalidRequest
 from codeserve.engines.types import SamplingParams
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from codeserve.app.api.openai.protocol import CompletionRequest
+from codeserve.app.api.openai.completion_types import CompletionRequest
 from codeserve.app.api.openai.sampling import sampling_params
 from codeserve.engines.errors import InvalidRequest
 from codeserve.engines.types import SamplingParams

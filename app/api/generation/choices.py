@@ -6,56 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
+from codeserve.app.api.generation.plan import Plan
 from codeserve.app.edge.record import RequestRecord
 from codeserve.app.manager.lease import LeasedModel
-from codeserve.engines.errors import InvalidRequest
-from codeserve.engines.types import FinishReason, SamplingParams, TextDelta, TextRequest, Usage
+from codeserve.engines.types import FinishReason, TextDelta, Usage
 from codeserve.engines.worker.client import TextStream
-from codeserve.model_specs.segments import PromptSegments
-
-MAX_CHOICES = 256
-"""Prompts times choices of one request; as many as may wait for a model."""
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request wants generated."""
-
-    id: str
-    prompts: Sequence[PromptSegments]
-    choices_per_prompt: int
-    max_tokens: int | None
-    """0 generates nothing; None goes on to the end of the context."""
-    stop: tuple[str, ...]
-    sampling: SamplingParams
-
-    def requests(self) -> list[TextRequest]:
-        """One request for each choice; choice j of prompt i comes at ``i * choices_per_prompt + j``
-        and is drawn with the seed plus j."""
-        count = len(self.prompts) * self.choices_per_prompt
-        if count > MAX_CHOICES:
-            raise InvalidRequest(
-                f"The request asks for {count} choices ({len(self.prompts)} prompts, "
-                f"{self.choices_per_prompt} choices each), but one request may have at most "
-                f"{MAX_CHOICES}.",
-                param="n",
-                code="integer_above_max_value",
-            )
-        return [
-            TextRequest(
-                id=f"{self.id}-{prompt_index * self.choices_per_prompt + j}",
-                prompt=prompt,
-                max_tokens=None if self.max_tokens is None else max(self.max_tokens, 1),
-                sampling=self._sampling(j),
-                stop=self.stop,
-            )
-            for prompt_index, prompt in enumerate(self.prompts)
-            for j in range(self.choices_per_prompt)
-        ]
-
-    def _sampling(self, choice: int) -> SamplingParams:
-        if self.sampling.seed is None:
-            return self.sampling
-        return msgspec.structs.replace(self.sampling, seed=self.sampling.seed + choice)
 
 
 class Choices:
@@ -106,23 +61,30 @@ class Choices:
         )
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, TextDelta]]:
-        if self._plan.max_tokens == 0:
+        async for index, delta in self._deltas():
+            if self._plan.generates:
+                self._count(index, delta)
+                yield index, delta
+            else:
+                yield index, TextDelta(prompt=delta.prompt, finish_reason=FinishReason.LENGTH)
+
+    async def _deltas(self) -> AsyncIterator[tuple[int, TextDelta]]:
+        """What arrives; of a plan that generates nothing, only reports on prompts."""
+        if not self._plan.generates and not self._plan.request.show_prompt:
             for index in range(len(self)):
                 yield index, TextDelta(finish_reason=FinishReason.LENGTH)
             return
         if len(self) == 1:
-            async for added in self._streams[0]:
-                self._count(0, added)
-                yield 0, added
+            async for delta in self._streams[0]:
+                yield 0, delta
             return
         unfinished = len(self)
         while unfinished:
-            index, delta = await self._arrived.get()
-            if isinstance(delta, Exception):
-                raise delta
-            self._count(index, delta)
-            unfinished -= delta.finish_reason is not None
-            yield index, delta
+            index, arrived = await self._arrived.get()
+            if isinstance(arrived, Exception):
+                raise arrived
+            unfinished -= arrived.finish_reason is not None
+            yield index, arrived
 
     async def _pump(self, index: int, stream: TextStream) -> None:
         """Pass on one stream; while the reader is slow, the stream merges what waits."""

@@ -2,13 +2,6 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from codeserve.app.api.openai.chat import ChatReply
-from codeserve.app.api.openai.completions import CompletionReply
-from codeserve.app.api.openai.replies import Pieces, Reply
-from codeserve.app.edge.sse import event
 
 PATH = "/v1/completions"
 
@@ -48,12 +41,3 @@ def test_a_failure_of_one_choice_ends_them_all(start_server: Any, make_model: An
         response = client.post(PATH, json={"model": "faulty", "prompt": "a", "n": 3})
         assert response.status_code in (500, 503)
         assert response.json()["error"]["type"] == "server_error"
-
-
-@pytest.mark.parametrize("reply", [CompletionReply(model='"m"'), ChatReply(model="\ufdd0")])
-@given(texts=st.lists(st.text(), min_size=1), index=st.integers(0, 3))
-def test_an_event_of_text_is_its_chunk_in_json(reply: Reply, texts: list[str], index: int) -> None:
-    pieces = Pieces(reply)
-    assert [pieces.event(index, text) for text in texts] == [
-        event(reply.piece(index, text).model_dump_json().encode()) for text in texts
-    ]

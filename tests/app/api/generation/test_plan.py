@@ -1,5 +1,5 @@
-from codeserve.app.api.openai.choices import Plan
-from codeserve.engines.types import SamplingParams
+from codeserve.app.api.generation.plan import Plan
+from codeserve.engines.types import SamplingParams, TextRequest
 from codeserve.model_specs.segments import Text
 
 
@@ -8,9 +8,9 @@ def plan(seed: int | None) -> Plan:
         id="cmpl-1",
         prompts=[(Text("a"),), (Text("b"),)],
         choices_per_prompt=2,
-        max_tokens=5,
-        stop=("x",),
-        sampling=SamplingParams(temperature=0.5, seed=seed),
+        request=TextRequest(
+            max_tokens=5, stop=("x",), sampling=SamplingParams(temperature=0.5, seed=seed)
+        ),
     )
 
 

@@ -1,0 +1,1 @@
+"""What the routes that generate text have in common, whatever their dialect."""

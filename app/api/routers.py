@@ -1,0 +1,16 @@
+"""Every route of the API, by dialect."""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter
+
+from codeserve.app.api.generation.responder import Responder
+from codeserve.app.api.health import health_router
+from codeserve.app.api.openai.router import openai_router
+from codeserve.app.manager.manager import ModelManager
+
+
+def api_routers(manager: ModelManager, responder: Responder) -> Iterator[APIRouter]:
+    """The routers of the dialects that this server speaks."""
+    yield health_router(manager)
+    yield openai_router(manager, responder)
