@@ -8,11 +8,16 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from threading import Event
+from typing import Any
 
 import msgspec
+import numpy as np
 
 from codeserve.engines.base import Engine, Progress
+from codeserve.engines.batching.constraint import Constraint
 from codeserve.engines.batching.loop import StepEngine
+from codeserve.engines.batching.outcome import Outcome
+from codeserve.engines.batching.scoring import Scorer
 from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.batching.step_backend import Chunk
 from codeserve.engines.errors import ModelLoadError
@@ -92,7 +97,7 @@ class FakeBackend:
             chat_template=CHAT_TEMPLATE,
         )
         self.tokenizer = Tokenizer(FakeVocabulary(), self._variant)
-        self._prompt_tokens: dict[int, int] = {}
+        self._open: dict[int, tuple[GenerationRequest, Constraint | None]] = {}
         self._steps = 0
 
     def load(self, progress: Progress) -> EngineInfo:
@@ -116,12 +121,13 @@ class FakeBackend:
             settings=msgspec.structs.asdict(self._options),
         )
 
-    def open(self, slot: int, request: GenerationRequest) -> None:
+    def open(self, slot: int, request: GenerationRequest, constraint: Constraint | None) -> None:
         """Remember where the answer begins."""
-        self._prompt_tokens[slot] = len(request.prompt_ids)
+        self._open[slot] = request, constraint
 
-    def step(self, chunks: Sequence[Chunk]) -> list[list[int]]:
-        """The next byte of the script for each chunk that samples."""
+    def step(self, chunks: Sequence[Chunk]) -> list[Outcome]:
+        """The next byte of the script for each chunk that samples, or else, where that is ruled
+        out, the end or the first byte that is not."""
         options = self._options
         if self._steps == options.crash_after:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -131,11 +137,11 @@ class FakeBackend:
             raise RuntimeError(f"told to fail after {options.fail_after} steps")
         time.sleep(options.step_seconds)
         self._steps += 1
-        return [[self._next_byte(chunk)] for chunk in chunks if chunk.samples]
+        return [self._outcome(chunk) for chunk in chunks]
 
     def close(self, slot: int) -> None:
         """Forget the slot."""
-        del self._prompt_tokens[slot]
+        del self._open[slot]
 
     def fork(self, source: int, target: int, start: int, end: int) -> None:
         """Nothing to share."""
@@ -154,9 +160,34 @@ class FakeBackend:
     def unload(self) -> None:
         """Nothing to free."""
 
-    def _next_byte(self, chunk: Chunk) -> int:
-        position = chunk.start + len(chunk.token_ids) - self._prompt_tokens[chunk.slot]
-        return self._script[position % len(self._script)]
+    def _outcome(self, chunk: Chunk) -> Outcome:
+        request, constraint = self._open[chunk.slot]
+        position = chunk.start + len(chunk.token_ids) - len(request.prompt_ids)
+        byte = self._script[position % len(self._script)]
+        following = request.prompt_ids[chunk.start + 1 :][: len(chunk.token_ids)]
+        on_prompt = Scorer(self._rows(len(following)), request.prompt_logprobs or 0)
+        scored = enumerate(following) if chunk.scores_prompt else ()
+        prompt_scores = [on_prompt.score(index, token_id) for index, token_id in scored]
+        if not chunk.samples:
+            return Outcome(prompt_scores=prompt_scores)
+        if constraint is None and request.logprobs is None:
+            return Outcome([byte], prompt_scores=prompt_scores)
+        rows = self._rows(1, byte)
+        on_sampled = None if request.logprobs is None else Scorer(rows, request.logprobs)
+        if constraint is not None:
+            constraint.apply(rows[0])
+        token = int(rows[0].argmax())
+        if constraint is not None:
+            constraint.accept(token)
+        scores = [] if on_sampled is None else [on_sampled.score(0, token)]
+        return Outcome([token], scores, prompt_scores)
+
+    def _rows(self, count: int, likeliest: int = BOS) -> Any:
+        """Logits that fall from id to id, but for the likeliest and BOS."""
+        rows = np.tile(-np.arange(FakeVocabulary.size, dtype=np.float32), (count, 1))
+        rows[:, [EOS, BOS]] = 0.5, -1000
+        rows[:, likeliest] = 1
+        return rows
 
 
 def create(config: EngineConfig) -> Engine:

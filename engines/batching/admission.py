@@ -22,15 +22,18 @@ def check(request: GenerationRequest, info: EngineInfo) -> None:
             f"{room} fit into the context of {info.context_length}.",
             param="max_tokens",
         )
+    _check_ids(request.stop_ids, "stop_token_ids", info)
     _check_sampling(request.sampling, info)
 
 
 def _check_sampling(sampling: SamplingParams, info: EngineInfo) -> None:
     _check_ids(sampling.logit_bias, "logit_bias", info)
+    _check_ids(sampling.allowed_ids, "allowed_token_ids", info)
     numbers = {
         "temperature": (sampling.temperature,),
         "top_p": (sampling.top_p,),
         "min_p": (sampling.min_p,),
+        "typical_p": (sampling.typical_p,),
         "presence_penalty": (sampling.presence_penalty,),
         "frequency_penalty": (sampling.frequency_penalty,),
         "repetition_penalty": (sampling.repetition_penalty,),

@@ -24,7 +24,7 @@ def block_keys(token_ids: Sequence[int]) -> Iterator[str]:
     values depend on both."""
     key = b""
     for start in range(0, len(token_ids) - BLOCK_TOKENS + 1, BLOCK_TOKENS):
-        block = array("i", token_ids[start : start + BLOCK_TOKENS]).tobytes()
+        block = array("q", token_ids[start : start + BLOCK_TOKENS]).tobytes()
         key = hashlib.blake2b(key + block, digest_size=20).digest()
         yield key.hex()
 

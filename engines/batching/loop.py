@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from codeserve.engines.base import Progress
 from codeserve.engines.batching import admission
+from codeserve.engines.batching.constraints import Constraints
 from codeserve.engines.batching.sequence import Sequence
 from codeserve.engines.batching.step_backend import StepBackend
 from codeserve.engines.batching.stepper import Deltas, Stepper
@@ -43,6 +44,7 @@ class StepEngine:
         self._events: dict[Sequence, asyncio.Queue[Event]] = {}
         self._info: EngineInfo | None = None
         self._stepper: Stepper | None = None
+        self._constraints: Constraints | None = None
         self._stepping: asyncio.Future[None] | None = None
         self._failure: ServingError | None = None
 
@@ -85,6 +87,7 @@ class StepEngine:
             loop.call_soon_threadsafe(self._deliver, deltas)
 
         self._info = info
+        self._constraints = Constraints()
         self._stepper = Stepper(self._backend, info.max_concurrency, deliver)
         self._stepping = loop.run_in_executor(self._thread, self._stepper.run)
         self._stepping.add_done_callback(self._end_all)
@@ -97,6 +100,8 @@ class StepEngine:
             await asyncio.wait([self._stepping])
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._thread, self._backend.unload)
+        if self._constraints is not None:
+            self._constraints.close()
         self._thread.shutdown(wait=False)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[TokenDelta, None]:
@@ -109,13 +114,17 @@ class StepEngine:
         if self._stepper is None:
             raise ModelUnavailable("The model is not loaded.")
         admission.check(request, self.info)
+        assert self._constraints is not None
+        constraint = await self._constraints.make(request)
+        if self._stepper is None:
+            raise ModelUnavailable("The model was unloaded.")
         if len(self._events) >= self._most_requests:
             raise QueueFull(
                 f"{len(self._events)} requests are running or waiting for this model, as many as "
                 "allowed. Try again later.",
                 retry_after=1.0,
             )
-        sequence = Sequence(request)
+        sequence = Sequence(request, constraint)
         self._events[sequence] = asyncio.Queue()
         self._stepper.submit(sequence)
         deltas = self._deltas(sequence)

@@ -77,10 +77,13 @@ class PrefixCache:
         """Slots that hold something."""
         return self._kv.slots - len(self._free) - (self._scratch is not None)
 
-    def known_length(self, token_ids: list[int]) -> int:
-        """How many tokens of a prompt need not be computed, by what is kept now."""
-        _, length = self._tree.match(token_ids[:-1])
-        for index, key in enumerate(block_keys(token_ids[:-1])):
+    def known_length(self, sequence: Sequence) -> int:
+        """How many tokens of its prompt need not be computed, by what is kept now."""
+        if sequence.scores_prompt:
+            return 0
+        prompt = sequence.keys(len(sequence.token_ids) - 1)
+        _, length = self._tree.match(prompt)
+        for index, key in enumerate(block_keys(prompt)):
             end = (index + 1) * BLOCK_TOKENS
             if end > length:
                 if key not in self._store:
@@ -97,9 +100,9 @@ class PrefixCache:
 
     def extend(self, sequence: Sequence) -> None:
         """Share what has become known of a prompt since it was admitted."""
-        if not self._kv.can_share:
+        if not self._kv.can_share or sequence.scores_prompt:
             return
-        prompt = sequence.token_ids[:-1]
+        prompt = sequence.keys(len(sequence.token_ids) - 1)
         peer, length = self._best_peer(sequence, prompt)
         node, known = self._tree.match(prompt)
         if peer is not None and length > known:
@@ -121,14 +124,14 @@ class PrefixCache:
             sequence.slot = None
             self._free_slot(slot)
             return
-        known, length = self._tree.match(sequence.computed_ids)
+        known, length = self._tree.match(sequence.keys(sequence.computed))
         if length > node.end:
             node = self._share(sequence, self._tree.split(known, length))
         self._use(node, -1)
         del self._nodes[sequence]
         sequence.slot = None
         if sequence.computed > node.end:
-            self._add(node, sequence.token_ids[node.end : sequence.computed], slot)
+            self._add(node, sequence.keys(sequence.computed)[node.end :], slot)
         else:
             self._free_slot(slot)
 
@@ -164,14 +167,14 @@ class PrefixCache:
         best, best_length = None, sequence.computed
         for peer in self._nodes:
             if peer is not sequence and peer.computed > best_length:
-                length = common_length(peer.computed_ids, prompt)
+                length = common_length(peer.keys(peer.computed), prompt)
                 if length > best_length:
                     best, best_length = peer, length
         return best, best_length
 
     def _publish(self, sequence: Sequence, length: int) -> None:
         """Make the first ``length`` tokens of a running sequence a path of the tree."""
-        known, matched = self._tree.match(sequence.token_ids[:length])
+        known, matched = self._tree.match(sequence.keys(length))
         if matched > self._nodes[sequence].end:
             self._share(sequence, self._tree.split(known, matched))
         node = self._nodes[sequence]
@@ -179,7 +182,7 @@ class PrefixCache:
         if length > node.end:
             holder = self._take_slot()
             self._kv.fork(sequence.slot, holder, 0, length)
-            leaf = self._add(node, sequence.token_ids[node.end : length], holder)
+            leaf = self._add(node, sequence.keys(length)[node.end :], holder)
             self._hold(sequence, leaf)
 
     def _share(self, sequence: Sequence, node: Node) -> Node:

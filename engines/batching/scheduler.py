@@ -4,9 +4,11 @@ from bisect import insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from codeserve.engines.batching.outcome import Outcome
 from codeserve.engines.batching.prefix_tree import common_length
 from codeserve.engines.batching.sequence import Sequence
 from codeserve.engines.batching.step_costs import StepCosts
+from codeserve.engines.types import TokenDelta
 
 SECONDS_BESIDE_STREAMS = 0.2
 """What a step may take while sequences decode: their streams stand still for so long."""
@@ -35,6 +37,11 @@ class Chunk:
     drafts: int = 0
     """How many of the last tokens are guesses to be verified."""
 
+    @property
+    def scores_prompt(self) -> bool:
+        """Whether the prompt's tokens that come after each of ``token_ids`` are scored."""
+        return self.sequence.scores_prompt and not self.sequence.is_decoding
+
 
 class Scheduler:
     """Continuous batching with chunked prefill (https://arxiv.org/abs/2308.16369).
@@ -49,11 +56,18 @@ class Scheduler:
     """
 
     def __init__(
-        self, slots: int, step_tokens: int, costs: StepCosts, chunk_tokens: int | None = None
+        self,
+        slots: int,
+        step_tokens: int,
+        costs: StepCosts,
+        chunk_tokens: int | None = None,
+        *,
+        scored_rows: int = 1,
     ) -> None:
         """``step_tokens``: the most tokens of one step; at least one for each of ``slots``.
 
         With ``chunk_tokens`` every prompt is computed in chunks of that size, whatever else runs.
+        ``scored_rows``: the most prompt tokens of one step that are scored.
         """
         if not 1 <= slots <= step_tokens:
             raise ValueError(
@@ -63,8 +77,9 @@ class Scheduler:
         self._step_tokens = step_tokens
         self._costs = costs
         self._chunk_tokens = chunk_tokens
+        self._scored_rows = scored_rows
         self._clock = 0
-        self._due: dict[Sequence, int] = {}
+        self._due: dict[Sequence, tuple[int, int]] = {}
         self._waiting: list[Sequence] = []
         self._running: list[Sequence] = []
         self._leaders: dict[Sequence, tuple[Sequence, int]] = {}
@@ -95,7 +110,7 @@ class Scheduler:
 
     def add(self, sequence: Sequence, needed: int) -> None:
         """Queue ``sequence``, of whose prompt ``needed`` tokens must be computed."""
-        self._due[sequence] = self._clock + needed
+        self._due[sequence] = sequence.request.priority, self._clock + needed
         insort(self._waiting, sequence, key=self._due.__getitem__)
 
     def next_admitted(self) -> Sequence | None:
@@ -108,10 +123,12 @@ class Scheduler:
 
     def follow(self, sequence: Sequence) -> None:
         """Let ``sequence`` wait if one that is due before it computes more of the same prompt."""
-        prompt = sequence.token_ids[:-1]
+        if sequence.scores_prompt:
+            return
+        prompt = sequence.keys(len(sequence.token_ids) - 1)
         length = sequence.computed + WORTH_WAITING
         for leader in self._running[: self._running.index(sequence)]:
-            common = common_length(leader.request.prompt_ids, prompt)
+            common = common_length(leader.keys(len(leader.request.prompt_ids)), prompt)
             if common >= length and leader.computed < common:
                 self._leaders[sequence] = leader, common
                 length = common
@@ -132,34 +149,34 @@ class Scheduler:
         """The chunks of the next step: decoding sequences with their drafts, then prompts."""
         chunks = [self._decode_chunk(s, drafts.get(s, [])) for s in self.decoding]
         rows = sum(len(chunk.token_ids) for chunk in chunks)
-        budget = self._prompt_tokens(rows)
+        budget, scored_rows = self._prompt_tokens(rows), self._scored_rows
         for sequence in self.prefilling:
-            if budget == 0:
-                break
-            chunk = self._prompt_chunk(sequence, budget)
+            room = min(budget, scored_rows) if sequence.scores_prompt else budget
+            if room == 0:
+                continue
+            chunk = self._prompt_chunk(sequence, room)
             chunks.append(chunk)
             budget = max(0, budget - len(chunk.token_ids))
+            scored_rows -= len(chunk.token_ids) * chunk.scores_prompt
         return chunks
 
     def apply(
-        self, chunks: Iterable[Chunk], sampled: Iterable[list[int]]
-    ) -> list[tuple[Sequence, tuple[int, ...]]]:
-        """Record a computed step; return the sequences that got tokens, and those tokens.
+        self, chunks: Iterable[Chunk], outcomes: Iterable[Outcome]
+    ) -> list[tuple[Sequence, TokenDelta]]:
+        """Record a computed step; return the sequences that got tokens, and what they got.
 
-        ``sampled`` holds, for each chunk that samples, in order, the guesses that were right and
-        the token that came after them. Finished sequences stay until they are removed.
+        Finished sequences stay until they are removed.
         """
-        samples = iter(sampled)
         grown = []
-        for chunk in chunks:
+        for chunk, outcome in zip(chunks, outcomes, strict=True):
             sequence = chunk.sequence
             self._clock += len(chunk.token_ids)
             sequence.computed += len(chunk.token_ids) - chunk.drafts
+            sequence.prompt_scores += outcome.prompt_scores
             if chunk.samples:
-                tokens = next(samples)
-                taken = sequence.extend(tokens)
-                sequence.computed += min(len(taken), len(tokens) - 1)
-                grown.append((sequence, taken))
+                delta = sequence.take(outcome)
+                sequence.computed += min(len(delta.token_ids), len(outcome.token_ids) - 1)
+                grown.append((sequence, delta))
         return grown
 
     def remove(self, sequence: Sequence) -> bool:
@@ -186,7 +203,8 @@ class Scheduler:
 
     def _prompt_chunk(self, sequence: Sequence, budget: int) -> Chunk:
         if self._chunk_tokens is not None:
-            budget = self._chunk_tokens
+            room = budget if sequence.scores_prompt else self._chunk_tokens
+            budget = min(self._chunk_tokens, room)
         return _chunk(sequence, min(sequence.pending, budget))
 
     def _decode_chunk(self, sequence: Sequence, draft: list[int]) -> Chunk:

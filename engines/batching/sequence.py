@@ -1,16 +1,21 @@
 """One generation at work in a step engine."""
 
-from collections.abc import Iterable
+import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from codeserve.engines.types import FinishReason, GenerationRequest
+from codeserve.engines.batching.constraint import Constraint
+from codeserve.engines.batching.outcome import Outcome
+from codeserve.engines.types import FinishReason, GenerationRequest, TokenDelta, TokenScore
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Sequence:
     """A request, the tokens generated so far, and how many of all tokens are computed."""
 
     request: GenerationRequest
+    constraint: Constraint | None = None
+    """What rules tokens out; None: nothing does."""
     slot: int | None = None
     """Its place in the KV cache; None while it waits."""
     computed: int = 0
@@ -19,6 +24,8 @@ class Sequence:
     """Prompt tokens that were found in the cache instead of being computed."""
     token_ids: list[int] = field(init=False)
     """Prompt and generated tokens."""
+    prompt_scores: list[TokenScore] = field(default_factory=list)
+    """Of the prompt's tokens computed so far, from the second on; if asked for."""
 
     def __post_init__(self) -> None:
         self.token_ids = list(self.request.prompt_ids)
@@ -44,9 +51,26 @@ class Sequence:
         return self.generated > 0
 
     @property
-    def computed_ids(self) -> list[int]:
-        """The tokens whose keys and values are in the cache."""
-        return self.token_ids[: self.computed]
+    def scores_prompt(self) -> bool:
+        """Whether its prompt must be computed to the last token, whatever is cached of it."""
+        return self.request.prompt_logprobs is not None
+
+    @cached_property
+    def _first_key(self) -> int:
+        """Stands for the first token; below 0 and the salt's own if there is one."""
+        salt, first = self.request.cache_salt, self.token_ids[0]
+        if not salt:
+            return first
+        digest = hashlib.blake2b(f"{first} {salt}".encode(), digest_size=8).digest()
+        return -1 - (int.from_bytes(digest, "big") >> 1)
+
+    def keys(self, end: int) -> list[int]:
+        """The first ``end`` tokens as the prefix cache tells them apart: those of requests with
+        different salts are never the same."""
+        keys = self.token_ids[:end]
+        if keys:
+            keys[0] = self._first_key
+        return keys
 
     @property
     def finish_reason(self) -> FinishReason | None:
@@ -59,11 +83,18 @@ class Sequence:
             return FinishReason.LENGTH
         return None
 
-    def extend(self, token_ids: Iterable[int]) -> tuple[int, ...]:
-        """Take sampled tokens up to the one that ends the sequence; those taken."""
-        before = len(self.token_ids)
-        for token_id in token_ids:
+    def take(self, outcome: Outcome) -> TokenDelta:
+        """Take what was sampled, up to the token that ends the sequence; what this adds."""
+        before, first = len(self.token_ids), not self.is_decoding
+        for token_id in outcome.token_ids:
             self.token_ids.append(token_id)
             if self.finish_reason is not None:
                 break
-        return tuple(self.token_ids[before:])
+        taken = tuple(self.token_ids[before:])
+        return TokenDelta(
+            taken,
+            self.finish_reason,
+            self.cached if first else 0,
+            tuple(outcome.scores[: len(taken)]),
+            tuple(self.prompt_scores) if first else (),
+        )

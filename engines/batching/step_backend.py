@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from codeserve.engines.base import Progress
+from codeserve.engines.batching.constraint import Constraint
 from codeserve.engines.batching.drafting import Drafter
+from codeserve.engines.batching.outcome import Outcome
 from codeserve.engines.batching.prefix_cache import KvCache
 from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.text.tokenizer import Tokenizer
@@ -35,6 +37,10 @@ class Chunk(Protocol):
         """How many of the last tokens are guesses: a token is sampled before each of them, too,
         and the guess is right if it is the same."""
 
+    @property
+    def scores_prompt(self) -> bool:
+        """Whether the prompt's tokens that come after each of ``token_ids`` are scored."""
+
 
 class StepBackend(KvCache, Protocol):
     """A model that computes one batch at a time; the engine loop gives it a scheduler.
@@ -57,14 +63,16 @@ class StepBackend(KvCache, Protocol):
     def load(self, progress: Progress) -> EngineInfo:
         """Load the weights. Raises ModelLoadError, having freed everything."""
 
-    def open(self, slot: int, request: GenerationRequest) -> None:
-        """Prepare to sample ``request`` in ``slot``, some of whose prompt may be computed."""
+    def open(self, slot: int, request: GenerationRequest, constraint: Constraint | None) -> None:
+        """Prepare to sample ``request`` in ``slot``, some of whose prompt may be computed.
 
-    def step(self, chunks: Sequence[Chunk]) -> list[list[int]]:
-        """Compute ``chunks`` in one batch.
+        Only tokens that ``constraint`` leaves are sampled, and each is accepted by it.
+        """
 
-        Returns, in order, for each chunk that samples, the guesses that were right and the token
-        sampled after them. Wrong guesses stay in the slot until it is trimmed.
+    def step(self, chunks: Sequence[Chunk]) -> list[Outcome]:
+        """Compute ``chunks`` in one batch; what each of them yields, in order.
+
+        Wrong guesses stay in the slot until it is trimmed.
         """
 
     def close(self, slot: int) -> None:

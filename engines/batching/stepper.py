@@ -32,7 +32,11 @@ class Stepper:
         self._backend = backend
         self._costs = StepCosts(settings.step_seconds)
         self._scheduler = Scheduler(
-            max_concurrency, settings.batch_tokens, self._costs, settings.chunk_tokens
+            max_concurrency,
+            settings.batch_tokens,
+            self._costs,
+            settings.chunk_tokens,
+            scored_rows=settings.sampled_rows - max_concurrency,
         )
         self.cache = PrefixCache(backend, _block_store(settings), settings.idle_rows)
         """The engine thread's own."""
@@ -87,22 +91,22 @@ class Stepper:
         tokens = sum(len(chunk.token_ids) for chunk in chunks)
         self.cache.make_room(tokens)
         started = time.monotonic()
-        sampled = self._backend.step(chunks)
+        outcomes = self._backend.step(chunks)
         self._costs.learn(tokens, time.monotonic() - started)
-        grown = self._scheduler.apply(chunks, sampled)
+        grown = self._scheduler.apply(chunks, outcomes)
         self._trim_rejected(chunks)
         self.steps += 1
         if grown:
-            self._deliver([(sequence, _delta(sequence, taken)) for sequence, taken in grown])
-        for sequence, taken in grown:
-            if sequence.finish_reason is not None:
+            self._deliver(grown)
+        for sequence, delta in grown:
+            if delta.finish_reason is not None:
                 self._release(sequence)
             elif self._drafter is not None:
-                self._drafter.learn(sequence, taken)
+                self._drafter.learn(sequence, delta.token_ids)
         self.cache.pass_rows(tokens)
 
     def _add(self, sequence: Sequence) -> None:
-        known = self.cache.known_length(sequence.token_ids)
+        known = self.cache.known_length(sequence)
         self._scheduler.add(sequence, sequence.pending - known)
 
     def _admit(self) -> None:
@@ -113,7 +117,7 @@ class Stepper:
         while (admitted := self._scheduler.next_admitted()) is not None:
             slot = self.cache.admit(admitted)
             self._scheduler.follow(admitted)
-            self._backend.open(slot, admitted.request)
+            self._backend.open(slot, admitted.request, admitted.constraint)
 
     def _drafts(self) -> dict[Sequence, list[int]]:
         """Guesses for the decoding sequences, where verifying them pays and no prompt waits."""
@@ -144,11 +148,6 @@ class Stepper:
 
     def _stop(self) -> None:
         self._stopping = True
-
-
-def _delta(sequence: Sequence, taken: tuple[int, ...]) -> TokenDelta:
-    first = sequence.generated == len(taken)
-    return TokenDelta(taken, sequence.finish_reason, sequence.cached if first else 0)
 
 
 def _block_store(settings: BatchingSettings) -> BlockStore:

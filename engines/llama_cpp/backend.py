@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,22 @@ import msgspec
 import numpy as np
 
 from codeserve.engines.base import Engine, Progress
+from codeserve.engines.batching.constraint import Constraint
 from codeserve.engines.batching.drafting import Drafter, EitherDrafter, NgramDrafter
 from codeserve.engines.batching.loop import StepEngine
+from codeserve.engines.batching.outcome import Outcome
+from codeserve.engines.batching.prefix_tree import common_length
 from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.batching.step_backend import Chunk
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.llama_cpp import memory, repairs, variants
-from codeserve.engines.llama_cpp.batch import Batch
+from codeserve.engines.llama_cpp.batch import Batch, rows_of
+from codeserve.engines.llama_cpp.choice import Choice
 from codeserve.engines.llama_cpp.context import Context, Room
 from codeserve.engines.llama_cpp.draft_model import DraftModel
 from codeserve.engines.llama_cpp.log import LlamaLog
 from codeserve.engines.llama_cpp.options import LlamaCppOptions
 from codeserve.engines.llama_cpp.prefix_folder import prefix_folder
-from codeserve.engines.llama_cpp.sampler import Sampler, is_plain_greedy
 from codeserve.engines.llama_cpp.tuning import Tuning, tune
 from codeserve.engines.llama_cpp.weights import Weights, check_file
 from codeserve.engines.text.tokenizer import Tokenizer
@@ -69,7 +73,7 @@ class LlamaCppBackend:
                 f"and its cache has room for {MAX_CONCURRENCY}."
             )
         self._resources = ExitStack()
-        self._samplers: dict[int, Sampler] = {}
+        self._choices: dict[int, Choice] = {}
 
     @property
     def max_concurrency(self) -> int:
@@ -88,23 +92,23 @@ class LlamaCppBackend:
             self._resources = resources.pop_all()
         return self._info
 
-    def open(self, slot: int, request: GenerationRequest) -> None:
+    def open(self, slot: int, request: GenerationRequest, constraint: Constraint | None) -> None:
         """Prepare to sample ``request`` in ``slot``."""
-        if not is_plain_greedy(request.sampling):
+        if Choice.is_needed(request, constraint):
             info = self._info
-            self._samplers[slot] = Sampler(request, info.vocab_size, info.context_length)
+            self._choices[slot] = Choice(request, constraint, info.vocab_size, info.context_length)
 
-    def step(self, chunks: Sequence[Chunk]) -> list[list[int]]:
+    def step(self, chunks: Sequence[Chunk]) -> list[Outcome]:
         """Compute ``chunks``; sample after each one that asks for it. Raises EngineFailure."""
         if self._options.deterministic:
-            return [tokens for chunk in chunks for tokens in self._compute([chunk])]
+            return [outcome for chunk in chunks for outcome in self._compute([chunk])]
         return self._compute(chunks)
 
     def close(self, slot: int) -> None:
         """End the sampling in ``slot``."""
-        sampler = self._samplers.pop(slot, None)
-        if sampler is not None:
-            sampler.close()
+        choice = self._choices.pop(slot, None)
+        if choice is not None:
+            choice.close()
 
     def fork(self, source: int, target: int, start: int, end: int) -> None:
         """Let ``target`` share the cells of ``source`` from ``start`` to ``end``."""
@@ -128,41 +132,35 @@ class LlamaCppBackend:
 
     def unload(self) -> None:
         """Free samplers, KV cache and weights."""
-        for sampler in self._samplers.values():
-            sampler.close()
-        self._samplers.clear()
+        for choice in self._choices.values():
+            choice.close()
+        self._choices.clear()
         self._resources.close()
 
-    def _compute(self, chunks: Sequence[Chunk]) -> list[list[int]]:
-        """One batch of llama.cpp's, and the tokens sampled after it."""
+    def _compute(self, chunks: Sequence[Chunk]) -> list[Outcome]:
+        """One batch of llama.cpp's, and what each of ``chunks`` yields."""
         places = self._batch.fill(chunks)
         self._context.decode(self._batch)
         if not places:
-            return []
+            return [Outcome()] * len(chunks)
         logits = self._context.logits(len(places))
+        ends = list(accumulate(map(rows_of, chunks)))
+        parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+        scorers = {
+            chunk.slot: self._choices[chunk.slot].scorers(chunk, logits[part])
+            for chunk, part in zip(chunks, parts, strict=True)
+            if chunk.slot in self._choices
+        }
         logits[:, self._never_sampled] = -np.inf
         likeliest = logits.argmax(axis=1).tolist()
-        sampled, row = [], 0
-        for chunk in chunks:
-            if chunk.samples:
-                rows = slice(row, row + chunk.drafts + 1)
-                sampled.append(self._sample(chunk, likeliest[rows], places[rows]))
-                row = rows.stop
-        return sampled
-
-    def _sample(self, chunk: Chunk, likeliest: list[int], places: list[int]) -> list[int]:
-        """The drafts of ``chunk`` that are right, and the token after them."""
-        sampler = self._samplers.get(chunk.slot)
-        drafts = chunk.token_ids[len(chunk.token_ids) - chunk.drafts :]
-        tokens: list[int] = []
-        for index, place in enumerate(places):
-            if sampler is None:
-                tokens.append(likeliest[index])
-            else:
-                tokens.append(sampler.sample(self._context.pointer, place))
-            if index < chunk.drafts and tokens[-1] != drafts[index]:
-                break
-        return tokens
+        return [
+            self._choices[chunk.slot].outcome(
+                chunk, logits[part], places[part], self._context.pointer, scorers[chunk.slot]
+            )
+            if chunk.slot in scorers
+            else _greedy(chunk, likeliest[part])
+            for chunk, part in zip(chunks, parts, strict=True)
+        ]
 
     def _load(self, progress: Progress, resources: ExitStack) -> None:
         path = Path(self._config.path)
@@ -284,6 +282,14 @@ class LlamaCppBackend:
             settings=msgspec.structs.asdict(self._options)
             | {"system_info": llama_cpp.llama_print_system_info().decode()},
         )
+
+
+def _greedy(chunk: Chunk, likeliest: Sequence[int]) -> Outcome:
+    """The drafts of ``chunk`` that are the likeliest tokens, and the token after them."""
+    if not chunk.samples:
+        return Outcome()
+    drafts = chunk.token_ids[len(chunk.token_ids) - chunk.drafts :]
+    return Outcome(likeliest[: common_length(drafts, likeliest) + 1])
 
 
 def create(config: EngineConfig) -> Engine:

@@ -34,26 +34,32 @@ class Batch:
         """The ``llama_batch``; it points into this object's arrays."""
 
     def fill(self, chunks: Sequence[Chunk]) -> list[int]:
-        """Take the tokens of ``chunks``; return the places after which tokens are sampled."""
+        """Take the tokens of ``chunks``; return the places of the rows that they want, in order."""
         tokens: list[int] = []
         positions: list[int] = []
         slots: list[int] = []
-        sampled: list[int] = []
+        wanted: list[int] = []
         for chunk in chunks:
             count = len(chunk.token_ids)
             tokens += chunk.token_ids
             positions += range(chunk.start, chunk.start + count)
             slots += [chunk.slot] * count
-            if chunk.samples:
-                sampled += range(len(tokens) - 1 - chunk.drafts, len(tokens))
+            wanted += range(len(tokens) - rows_of(chunk), len(tokens))
         end = len(tokens)
         self._tokens[:end] = tokens
         self._positions[:end] = positions
         self._slots[:end] = slots
         self._wants_logits[:end] = 0
-        self._wants_logits[sampled] = 1
+        self._wants_logits[wanted] = 1
         self.struct.n_tokens = end
-        return sampled
+        return wanted
+
+
+def rows_of(chunk: Chunk) -> int:
+    """After how many of its last tokens a chunk wants logits."""
+    if chunk.scores_prompt:
+        return len(chunk.token_ids)
+    return chunk.drafts + 1 if chunk.samples else 0
 
 
 def _pointer(array: Any, item: Any) -> Any:

@@ -62,6 +62,8 @@ class Sampler:
         self._add(llama_cpp.llama_sampler_init_temp(params.temperature))
         if params.top_k > 0:
             self._add(llama_cpp.llama_sampler_init_top_k(params.top_k))
+        if params.typical_p < 1:
+            self._add(llama_cpp.llama_sampler_init_typical(params.typical_p, 1))
         if params.top_p < 1:
             self._add(llama_cpp.llama_sampler_init_top_p(params.top_p, 1))
         if params.min_p > 0:

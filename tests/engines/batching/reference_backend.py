@@ -7,7 +7,9 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from codeserve.engines.batching.constraint import Constraint
 from codeserve.engines.batching.drafting import Drafter
+from codeserve.engines.batching.outcome import Outcome
 from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.batching.step_backend import Chunk
 from codeserve.engines.types import GenerationRequest
@@ -107,14 +109,14 @@ class ReferenceBackend:
         self._rows[slot] = [self._cell(t, start + i) for i, t in enumerate(data[4:])]
         return True
 
-    def open(self, slot: int, request: GenerationRequest) -> None:
+    def open(self, slot: int, request: GenerationRequest, constraint: Constraint | None) -> None:
         assert slot not in self._open
         self._open.add(slot)
 
     def close(self, slot: int) -> None:
         self._open.remove(slot)
 
-    def step(self, chunks: Sequence[Chunk]) -> list[list[int]]:
+    def step(self, chunks: Sequence[Chunk]) -> list[Outcome]:
         assert 0 < sum(len(chunk.token_ids) for chunk in chunks) <= self.batching.batch_tokens
         assert sum(chunk.samples + chunk.drafts for chunk in chunks) <= self.batching.sampled_rows
         assert {chunk.slot for chunk in chunks} <= self._open
@@ -122,22 +124,22 @@ class ReferenceBackend:
         self.steps += 1
         sampled = [self._compute(chunk) for chunk in chunks]
         assert self.cells_used <= self.cells, "more cells than there are"
-        return [tokens for tokens in sampled if tokens]
+        return sampled
 
-    def _compute(self, chunk: Chunk) -> list[int]:
+    def _compute(self, chunk: Chunk) -> Outcome:
         row = self._rows[chunk.slot]
         assert chunk.start == len(row), "positions are not consecutive"
         for index, token_id in enumerate(chunk.token_ids):
             row.append(self._cell(token_id, chunk.start + index))
         self.computed_tokens += len(chunk.token_ids)
         if not chunk.samples:
-            return []
+            return Outcome()
         known = self.tokens_in(chunk.slot)
         first = len(known) - chunk.drafts
         tokens = [next_token(known[:first], self._repeat_from)]
         while len(tokens) <= chunk.drafts and tokens[-1] == known[first + len(tokens) - 1]:
             tokens.append(next_token(known[: first + len(tokens)], self._repeat_from))
-        return tokens
+        return Outcome(tokens)
 
     def _cell(self, token_id: int, position: int) -> Cell:
         self._numbers += 1

@@ -10,6 +10,7 @@ from codeserve.engines.batching.drafting import (
     Prospect,
     choose_lengths,
 )
+from codeserve.engines.batching.outcome import Outcome
 from codeserve.engines.batching.sequence import Sequence
 from codeserve.engines.batching.step_costs import StepCosts
 from codeserve.engines.types import GenerationRequest
@@ -27,7 +28,7 @@ def a_sequence(*prompt: int, max_tokens: int = 100) -> Sequence:
 def say(drafter: NgramDrafter, sequence: Sequence, *tokens: int) -> None:
     """Let ``tokens`` be sampled one by one."""
     for token in tokens:
-        drafter.learn(sequence, sequence.extend([token]))
+        drafter.learn(sequence, sequence.take(Outcome([token])).token_ids)
 
 
 def probability(drafter: NgramDrafter, sequence: Sequence) -> float:

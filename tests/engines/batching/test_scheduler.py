@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from codeserve.engines.batching.outcome import Outcome
 from codeserve.engines.batching.scheduler import SECONDS_BESIDE_STREAMS, Chunk, Scheduler
 from codeserve.engines.batching.sequence import Sequence
 from codeserve.engines.batching.step_costs import StepCosts
@@ -33,7 +34,8 @@ def admit(scheduler: Scheduler) -> list[Sequence]:
 
 
 def apply(scheduler: Scheduler, chunks: list[Chunk], token: int = 1) -> list[Sequence]:
-    grown = scheduler.apply(chunks, [[token] for chunk in chunks if chunk.samples])
+    outcomes = [Outcome([token]) if chunk.samples else Outcome() for chunk in chunks]
+    grown = scheduler.apply(chunks, outcomes)
     for sequence, _ in grown:
         if sequence.finish_reason is not None:
             scheduler.remove(sequence)
@@ -222,7 +224,7 @@ def test_right_drafts_and_the_token_after_them_are_taken_and_wrong_ones_not() ->
     (chunk,) = scheduler.plan({sequence: [5, 6, 7]})
     assert (chunk.token_ids, chunk.drafts) == ([1, 5, 6, 7], 3)
 
-    scheduler.apply([chunk], [[5, 6, 8]])
+    scheduler.apply([chunk], [Outcome([5, 6, 8])])
     assert sequence.token_ids == [0, 1, 2, 1, 5, 6, 8]
     assert sequence.pending == 1
 
@@ -233,8 +235,8 @@ def test_tokens_after_the_end_are_dropped_with_their_drafts() -> None:
     scheduler.add(sequence, 3)
     step(scheduler)
     chunks = scheduler.plan({sequence: [5, EOS, 7]})
-    ((_, taken),) = scheduler.apply(chunks, [[5, EOS, 7, 8]])
-    assert taken == (5, EOS)
+    ((_, delta),) = scheduler.apply(chunks, [Outcome([5, EOS, 7, 8])])
+    assert delta.token_ids == (5, EOS)
     assert sequence.finish_reason is FinishReason.STOP
     assert sequence.computed == len(sequence.token_ids)
 

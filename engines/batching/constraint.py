@@ -1,0 +1,104 @@
+"""What rules tokens out while one sequence is sampled."""
+
+from collections.abc import Iterable
+from concurrent.futures import Executor, Future
+from typing import Any, Protocol
+
+import numpy as np
+
+from codeserve.engines.types import GenerationRequest
+
+Row = Any
+"""The logits of one position, float32 by vocabulary; changed in place."""
+
+
+class Matcher(Protocol):
+    """Follows one output through a grammar."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing may follow but the end."""
+
+    def compute(self) -> None:
+        """Find the tokens that may come next; from any thread, one at a time."""
+
+    def apply(self, row: Row) -> None:
+        """Set all others in ``row`` to -inf."""
+
+    def accept(self, token_id: int) -> None:
+        """Take note that a token was sampled; a stop id says nothing to it."""
+
+
+class Constraint:
+    """One sequence's. The mask of a grammar is computed beside the step before it is needed."""
+
+    def __init__(
+        self, request: GenerationRequest, matcher: Matcher | None, executor: Executor
+    ) -> None:
+        """``executor`` runs what ``matcher`` computes; ``matcher`` belongs to this sequence."""
+        self._stop_ids = _array(request.stop_ids)
+        self._is_stop = request.stop_ids.__contains__
+        self._never_ids = _array(request.never_ids)
+        allowed = request.sampling.allowed_ids
+        self._allowed_ids = _array({*allowed, *request.stop_ids}) if allowed else None
+        self._min_tokens = request.sampling.min_tokens
+        self._tokens = 0
+        self._matcher = matcher
+        self._executor = executor
+        self._computing: Future[None] | None = None
+        self._prepare()
+
+    def apply(self, row: Row) -> None:
+        """Set every token that may not come next to -inf.
+
+        Where the rules leave none, those that end the generation remain; where there are none of
+        these, the rules are at odds with one another, and the row stays as it is.
+        """
+        before = row.copy()
+        self._narrow(row)
+        if np.isneginf(row).all():
+            row[:] = -np.inf if len(self._stop_ids) else before
+            row[self._stop_ids] = before[self._stop_ids]
+
+    def accept(self, token_id: int) -> None:
+        """Take note that a token was sampled."""
+        self._tokens += 1
+        if self._matcher is not None and not self._is_stop(token_id):
+            self._matcher.accept(token_id)
+            self._prepare()
+
+    def _narrow(self, row: Row) -> None:
+        row[self._never_ids] = -np.inf
+        if self._allowed_ids is not None:
+            kept = row[self._allowed_ids]
+            row[:] = -np.inf
+            row[self._allowed_ids] = kept
+        if self._matcher is not None:
+            assert self._computing is not None
+            self._computing.result()
+            self._matcher.apply(row)
+        if self._tokens < self._min_tokens and not self._has_ended:
+            row[self._stop_ids] = -np.inf
+
+    @property
+    def _has_ended(self) -> bool:
+        return self._matcher is not None and self._matcher.is_finished
+
+    def _prepare(self) -> None:
+        if self._matcher is not None:
+            self._computing = self._executor.submit(self._matcher.compute)
+
+
+def is_needed(request: GenerationRequest) -> bool:
+    """Whether ``request`` rules any token out."""
+    sampling = request.sampling
+    return bool(
+        sampling.grammar is not None
+        or sampling.allowed_ids
+        or sampling.min_tokens
+        or request.never_ids
+    )
+
+
+def _array(token_ids: Iterable[int]) -> Any:
+    return np.array(sorted(token_ids), np.intp)
