@@ -284,3 +284,89 @@ async def test_info_and_load_describe_the_engine(
     assert (info.device, info.repairs) == ("cpu", ())
     assert info.engine_version
     assert (engine.load.running, engine.load.waiting, engine.load.steps) == (0, 0, 0)
+
+
+async def test_every_sampled_token_is_scored_on_request(start_engine: StartEngine) -> None:
+    engine = await start_engine()
+    deltas = await deltas_of(engine, a_request(engine, logprobs=3))
+    tokens = [token for delta in deltas for token in delta.token_ids]
+    scores = [score for delta in deltas for score in delta.scores]
+    assert len(scores) == len(tokens) == 8
+    for token, score in zip(tokens, scores, strict=True):
+        assert (score.rank, score.top[0]) == (1, (token, score.logprob)), "greedy takes the best"
+        assert len(score.top) == 3
+        assert [logprob for _, logprob in score.top] == sorted(dict(score.top).values())[::-1]
+        assert score.logprob <= 0
+
+
+async def test_scores_are_those_of_the_model_whatever_is_ruled_out(
+    start_engine: StartEngine,
+) -> None:
+    engine = await start_engine()
+    (free, *_) = await deltas_of(engine, a_request(engine, max_tokens=1, logprobs=2))
+    (second, logprob) = free.scores[0].top[1]
+    sampling = SamplingParams(temperature=0.0, allowed_ids=(second,))
+    request = a_request(engine, max_tokens=1, logprobs=2, sampling=sampling)
+    (forced, *_) = await deltas_of(engine, request)
+    assert forced.token_ids == (second,)
+    assert forced.scores[0].rank == 2
+    assert forced.scores[0].logprob == pytest.approx(logprob, abs=1e-3)
+
+
+async def test_a_prompt_is_scored_from_its_second_token_on(start_engine: StartEngine) -> None:
+    engine = await start_engine()
+    text = "The quick brown fox jumps over the lazy dog. " * 4
+    plain = a_request(engine, text, max_tokens=2)
+    await deltas_of(engine, plain)
+    request = a_request(engine, text, max_tokens=2, prompt_logprobs=1, logprobs=0)
+    first, *_ = deltas = await deltas_of(engine, request)
+    assert len(first.prompt_scores) == len(request.prompt_ids) - 1
+    assert first.cached_tokens == 0, "what is cached has no logits"
+    assert all(score.logprob < 0 and len(score.top) == 1 for score in first.prompt_scores)
+    assert not any(delta.prompt_scores for delta in deltas[1:])
+    assert all(score.top == () for delta in deltas for score in delta.scores)
+
+
+async def test_nothing_is_scored_that_nobody_asked_for(start_engine: StartEngine) -> None:
+    engine = await start_engine()
+    deltas = await deltas_of(engine, a_request(engine))
+    assert not any(delta.scores or delta.prompt_scores for delta in deltas)
+
+
+async def test_ids_that_are_ruled_out_are_not_sampled(start_engine: StartEngine) -> None:
+    engine = await start_engine()
+    likeliest, *_ = await tokens_of(engine, a_request(engine))
+    request = a_request(engine, never_ids=frozenset({likeliest}))
+    assert likeliest not in await tokens_of(engine, request)
+    request = a_request(
+        engine, sampling=SamplingParams(temperature=0.0, allowed_ids=(7, 9)), max_tokens=4
+    )
+    assert set(await tokens_of(engine, request)) <= {7, 9}
+
+
+async def test_no_generation_ends_before_its_least_number_of_tokens(
+    start_engine: StartEngine,
+) -> None:
+    engine = await start_engine()
+    likeliest, *_ = await tokens_of(engine, a_request(engine))
+    sampling = SamplingParams(temperature=0.0, min_tokens=3)
+    request = a_request(engine, stop_ids=frozenset({likeliest}), sampling=sampling)
+    tokens = await tokens_of(engine, request)
+    assert len(tokens) > 3
+    assert likeliest not in tokens[:3]
+
+
+async def test_the_lower_priority_number_is_served_first(start_engine: StartEngine) -> None:
+    engine = await start_engine(max_concurrency=1)
+    order: list[str] = []
+
+    async def serve(name: str, priority: int) -> None:
+        async for _ in await engine.generate(a_request(engine, id=name, priority=priority)):
+            pass
+        order.append(name)
+
+    running = asyncio.create_task(serve("running", 0))
+    await idle(engine, running=1)
+    names = {"last": 5, "second": 1, "first": -1}
+    await asyncio.gather(running, *(serve(name, number) for name, number in names.items()))
+    assert order == ["running", "first", "second", "last"]

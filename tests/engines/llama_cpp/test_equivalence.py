@@ -239,3 +239,57 @@ async def test_options_that_cannot_be_had_are_refused(
     real = {k: str(smollm2_path) if v == "SMOLLM2" else v for k, v in options.items()}
     with pytest.raises(ModelLoadError, match=message):
         await start_engine(**real)
+
+
+async def test_prompt_scores_are_those_of_the_tokens_if_they_were_sampled(
+    start_engine: StartEngine,
+) -> None:
+    engine = await start_engine(n_batch=512)
+    prompt = (prompts(engine, 1)[0] * 5)[:150]
+    stop_ids: frozenset[int] = frozenset()
+    request = GenerationRequest(
+        id="r", prompt_ids=prompt, max_tokens=1, stop_ids=stop_ids, prompt_logprobs=0
+    )
+    (whole,) = [delta async for delta in await engine.generate(request)]
+    for length in (1, 2, 40, 41, 80, 149):
+        request = GenerationRequest(
+            id="r",
+            prompt_ids=prompt[:length],
+            max_tokens=1,
+            stop_ids=stop_ids,
+            logprobs=engine.info.vocab_size,
+        )
+        (delta,) = [delta async for delta in await engine.generate(request)]
+        expected = dict(delta.scores[0].top)[prompt[length]]
+        assert whole.prompt_scores[length - 1].logprob == pytest.approx(expected, abs=1e-4)
+
+
+async def test_prefixes_are_shared_among_requests_of_the_same_salt_only(
+    start_engine: StartEngine,
+) -> None:
+    engine = await start_engine(draft=False)
+    (prompt,) = prompts(engine, 1)
+
+    async def cached(salt: str) -> int:
+        request = GenerationRequest(
+            id="r", prompt_ids=prompt, max_tokens=2, stop_ids=frozenset(), cache_salt=salt
+        )
+        return sum([delta.cached_tokens async for delta in await engine.generate(request)])
+
+    assert [await cached(salt) for salt in ("", "a", "b")] == [0, 0, 0]
+    assert [await cached(salt) for salt in ("", "a", "b")] == [len(prompt) - 1] * 3
+
+
+async def test_salted_requests_at_once_do_not_wait_for_one_another(
+    start_engine: StartEngine,
+) -> None:
+    engine = await start_engine(draft=False)
+    (prompt,) = prompts(engine, 1)
+
+    async def cached(salt: str) -> int:
+        request = GenerationRequest(
+            id=salt, prompt_ids=prompt, max_tokens=20, stop_ids=frozenset(), cache_salt=salt
+        )
+        return sum([delta.cached_tokens async for delta in await engine.generate(request)])
+
+    assert await asyncio.gather(*map(cached, "aabb")) == [0, len(prompt) - 1] * 2
