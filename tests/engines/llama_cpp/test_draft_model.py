@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from codeserve.engines.batching.outcome import Outcome
 from codeserve.engines.batching.sequence import Sequence
 from codeserve.engines.llama_cpp import repairs
 from codeserve.engines.llama_cpp.context import Room
@@ -57,7 +58,7 @@ def test_a_long_prompt_is_caught_up_with_over_several_steps(model: DraftModel) -
 def test_it_guesses_what_it_would_say_itself(model: DraftModel) -> None:
     said = a_sequence(*PROMPT)
     for _ in range(6):
-        said.extend(draft(model, said, 1))
+        said.take(Outcome(draft(model, said, 1)))
     assert draft(model, a_sequence(*PROMPT), 6) == said.token_ids[len(PROMPT) :]
 
 
@@ -65,7 +66,7 @@ def test_a_wrong_guess_is_forgotten(model: DraftModel) -> None:
     sequence = a_sequence(*PROMPT)
     first, second, *_ = draft(model, sequence, 4)
     other = second + 1
-    model.learn(sequence, sequence.extend([first, other]))
+    model.learn(sequence, sequence.take(Outcome([first, other])).token_ids)
     after = draft(model, sequence, 3)
     assert after == draft(model, a_sequence(*PROMPT, first, other), 3)
 
@@ -80,10 +81,10 @@ def test_trust_follows_what_was_right(model: DraftModel) -> None:
 
     before = trust()
     guesses = draft(model, sequence, 4)
-    model.learn(sequence, sequence.extend([*guesses, 5]))
+    model.learn(sequence, sequence.take(Outcome([*guesses, 5])).token_ids)
     risen = trust()
     guesses = draft(model, sequence, 4)
-    model.learn(sequence, sequence.extend([guesses[0] + 1]))
+    model.learn(sequence, sequence.take(Outcome([guesses[0] + 1])).token_ids)
     assert before < risen
     assert trust() < risen
 
