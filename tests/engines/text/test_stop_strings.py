@@ -65,3 +65,9 @@ def test_of_two_stops_at_one_place_the_one_complete_first_wins() -> None:
 def test_an_empty_stop_string_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="must not be empty"):
         StopStrings(["a", ""])
+
+
+def test_a_stop_string_may_be_shown() -> None:
+    stops = StopStrings(["two"], include=True)
+    assert stops.feed("one t") + stops.feed("wo three") == "one two"
+    assert stops.matched == "two"

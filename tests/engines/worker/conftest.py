@@ -1,6 +1,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -68,11 +69,7 @@ def ask() -> Ask:
     """Makes requests, each with an id of its own."""
     numbers = itertools.count()
 
-    def request(
-        prompt: str = "hello", max_tokens: int | None = None, stop: tuple[str, ...] = ()
-    ) -> TextRequest:
-        return TextRequest(
-            id=str(next(numbers)), prompt=(Content(prompt),), max_tokens=max_tokens, stop=stop
-        )
+    def request(prompt: str = "hello", **fields: Any) -> TextRequest:
+        return TextRequest(id=str(next(numbers)), prompt=(Content(prompt),), **fields)
 
     return request

@@ -19,7 +19,7 @@ from codeserve.engines.errors import (
 from codeserve.engines.types import FinishReason, TextRequest
 from codeserve.engines.worker.client import TextStream
 from codeserve.engines.worker.wire import MAX_FRAME_BYTES
-from codeserve.model_specs.segments import Content
+from codeserve.model_specs.segments import Content, Control
 from tests.eventually import eventually
 
 SCRIPT = "0123456789"
@@ -48,6 +48,37 @@ async def test_streams_run_side_by_side(connect: Connect, ask: Ask) -> None:
     await connection.load(script=SCRIPT)
     streams = [await connection.client.generate(ask(max_tokens=n)) for n in (5, 10, 15)]
     assert await asyncio.gather(*map(read, streams)) == [SCRIPT[:5], SCRIPT, SCRIPT + SCRIPT[:5]]
+
+
+async def test_texts_become_tokens_and_tokens_texts(connect: Connect) -> None:
+    connection = await connect()
+    await connection.load()
+    tokens = await connection.client.tokenize((Control("<bos>"), Content("é<eos>")))
+    assert tokens.token_ids == (256, *"é<eos>".encode())
+    assert tokens.spellings[:3] == (b"<bos>", b"\xc3", b"\xa9")
+    assert await connection.client.detokenize(tokens.token_ids) == "<bos>é<eos>"
+    assert await connection.client.detokenize([0xC3, 257]) == "\ufffd<eos>"
+
+
+async def test_what_is_no_token_or_no_text_is_refused(connect: Connect) -> None:
+    connection = await connect()
+    await connection.load()
+    with pytest.raises(InvalidRequest, match="Token id 258 is outside"):
+        await connection.client.detokenize([258])
+    with pytest.raises(InvalidRequest, match="surrogate"):
+        await connection.client.tokenize((Content("\ud800"),))
+    with pytest.raises(InvalidRequest, match="no token '<other>'"):
+        await connection.client.tokenize((Control("<other>"),))
+
+
+async def test_a_question_fails_when_the_worker_ends(connect: Connect) -> None:
+    connection = await connect()
+    await connection.load()
+    asked = asyncio.create_task(connection.client.tokenize((Content("x" * 10_000_000),)))
+    await asyncio.sleep(0)
+    await connection.client.close()
+    with pytest.raises(EngineRestarted):
+        await asked
 
 
 async def test_loading_reports_its_phases(connect: Connect) -> None:
