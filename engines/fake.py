@@ -20,7 +20,7 @@ from codeserve.engines.batching.outcome import Outcome
 from codeserve.engines.batching.scoring import Scorer
 from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.batching.step_backend import Chunk
-from codeserve.engines.errors import ModelLoadError
+from codeserve.engines.errors import ModelLoadError, ServingError
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest
 from codeserve.model_specs.spec import Variant
@@ -174,11 +174,10 @@ class FakeBackend:
             return Outcome([byte], prompt_scores=prompt_scores)
         rows = self._rows(1, byte)
         on_sampled = None if request.logprobs is None else Scorer(rows, request.logprobs)
-        if constraint is not None:
-            constraint.apply(rows[0])
-        token = int(rows[0].argmax())
-        if constraint is not None:
-            constraint.accept(token)
+        try:
+            token = _likeliest(rows[0], constraint)
+        except ServingError as error:
+            return Outcome(error=error)
         scores = [] if on_sampled is None else [on_sampled.score(0, token)]
         return Outcome([token], scores, prompt_scores)
 
@@ -188,6 +187,15 @@ class FakeBackend:
         rows[:, [EOS, BOS]] = 0.5, -1000
         rows[:, likeliest] = 1
         return rows
+
+
+def _likeliest(row: Any, constraint: Constraint | None) -> int:
+    if constraint is not None:
+        constraint.apply(row)
+    token = int(row.argmax())
+    if constraint is not None:
+        constraint.accept(token)
+    return token
 
 
 def create(config: EngineConfig) -> Engine:

@@ -24,6 +24,12 @@ def check(request: GenerationRequest, info: EngineInfo) -> None:
         )
     _check_ids(request.stop_ids, "stop_token_ids", info)
     _check_sampling(request.sampling, info)
+    if request.sampling.grammar is not None and not info.variant.stop_ids & request.stop_ids:
+        raise InvalidRequest(
+            "An output of a prescribed form ends where the model ends it, so its end cannot be "
+            "ignored.",
+            param="ignore_eos",
+        )
 
 
 def _check_sampling(sampling: SamplingParams, info: EngineInfo) -> None:

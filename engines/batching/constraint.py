@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from codeserve.engines.errors import InvalidRequest
 from codeserve.engines.types import GenerationRequest
 
 Row = Any
@@ -22,15 +23,18 @@ class Matcher(Protocol):
     def compute(self) -> None:
         """Find the tokens that may come next; from any thread, one at a time."""
 
-    def apply(self, row: Row) -> None:
-        """Set all others in ``row`` to -inf."""
+    def constrain(self, logits: Row) -> None:
+        """Set all others in ``logits`` to -inf."""
 
     def accept(self, token_id: int) -> None:
-        """Take note that a token was sampled; a stop id says nothing to it."""
+        """Take note that a token was sampled."""
 
 
 class Constraint:
-    """One sequence's. The mask of a grammar is computed beside the step before it is needed."""
+    """One sequence's. The mask of a grammar is computed beside the step before it is needed.
+
+    ``apply`` and ``accept`` raise ServingError where the grammar cannot be followed any further.
+    """
 
     def __init__(
         self, request: GenerationRequest, matcher: Matcher | None, executor: Executor
@@ -51,14 +55,19 @@ class Constraint:
     def apply(self, row: Row) -> None:
         """Set every token that may not come next to -inf.
 
-        Where the rules leave none, those that end the generation remain; where there are none of
-        these, the rules are at odds with one another, and the row stays as it is.
+        Where the rules leave none, those that end the generation remain. Raises InvalidRequest
+        where there are none of these either.
         """
-        before = row.copy()
+        ends = row[self._stop_ids]
         self._narrow(row)
-        if np.isneginf(row).all():
-            row[:] = -np.inf if len(self._stop_ids) else before
-            row[self._stop_ids] = before[self._stop_ids]
+        if not np.isneginf(row).all():
+            return
+        if not len(self._stop_ids):
+            raise InvalidRequest(
+                "What the request allows to be sampled and what it forbids leave no token.",
+                code="no_token_allowed",
+            )
+        row[self._stop_ids] = ends
 
     def accept(self, token_id: int) -> None:
         """Take note that a token was sampled."""
@@ -76,7 +85,7 @@ class Constraint:
         if self._matcher is not None:
             assert self._computing is not None
             self._computing.result()
-            self._matcher.apply(row)
+            self._matcher.constrain(row)
         if self._tokens < self._min_tokens and not self._has_ended:
             row[self._stop_ids] = -np.inf
 

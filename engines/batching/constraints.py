@@ -12,15 +12,15 @@ from codeserve.engines.types import GenerationRequest, Grammar
 class Compiler(Protocol):
     """Makes matchers of grammars."""
 
-    def compile(self, grammar: Grammar, stop_ids: frozenset[int]) -> Matcher:
-        """A fresh matcher, whose outputs end with one of ``stop_ids``. Raises InvalidRequest."""
+    def compile(self, grammar: Grammar) -> Matcher:
+        """A fresh matcher. Raises InvalidRequest."""
 
 
 class Constraints:
     """Compiles grammars, and computes masks on a thread of its own."""
 
     def __init__(self, compiler: Compiler | None = None) -> None:
-        """``compiler``: None refuses grammars."""
+        """``compiler``: None refuses grammars, for a model that cannot end a text."""
         self._compiler = compiler
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="masks")
 
@@ -38,8 +38,11 @@ class Constraints:
         if grammar is None:
             return None
         if self._compiler is None:
-            raise UnsupportedFeature("This engine cannot prescribe the form of its output.")
-        return await asyncio.to_thread(self._compiler.compile, grammar, request.stop_ids)
+            raise UnsupportedFeature(
+                "The form of this model's output cannot be prescribed: it has no token that ends a "
+                "text."
+            )
+        return await asyncio.to_thread(self._compiler.compile, grammar)
 
     def close(self) -> None:
         """End the thread."""

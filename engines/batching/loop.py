@@ -17,6 +17,7 @@ from codeserve.engines.errors import (
     QueueFull,
     ServingError,
 )
+from codeserve.engines.structured.grammar_compiler import GrammarCompiler
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import (
     EngineConfig,
@@ -87,7 +88,10 @@ class StepEngine:
             loop.call_soon_threadsafe(self._deliver, deltas)
 
         self._info = info
-        self._constraints = Constraints()
+        stop_ids = info.variant.stop_ids
+        self._constraints = Constraints(
+            GrammarCompiler(self.tokenizer, info.vocab_size, stop_ids) if stop_ids else None
+        )
         self._stepper = Stepper(self._backend, info.max_concurrency, deliver)
         self._stepping = loop.run_in_executor(self._thread, self._stepper.run)
         self._stepping.add_done_callback(self._end_all)
@@ -149,8 +153,8 @@ class StepEngine:
 
     def _deliver(self, deltas: Deltas) -> None:
         for sequence, delta in deltas:
-            finished = delta.finish_reason is not None
-            events = self._events.pop(sequence, None) if finished else self._events.get(sequence)
+            is_last = isinstance(delta, ServingError) or delta.finish_reason is not None
+            events = self._events.pop(sequence, None) if is_last else self._events.get(sequence)
             if events is not None:
                 events.put_nowait(delta)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from codeserve.engines.errors import ServingError
 from codeserve.engines.types import TokenScore
 
 
@@ -16,3 +17,5 @@ class Outcome:
     """One for each of ``token_ids``."""
     prompt_scores: Sequence[TokenScore] = ()
     """Of the prompt's tokens that come after each token of the chunk."""
+    error: ServingError | None = None
+    """Why the sequence cannot go on, although the step went well; then no tokens are sampled."""

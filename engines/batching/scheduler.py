@@ -173,7 +173,7 @@ class Scheduler:
             self._clock += len(chunk.token_ids)
             sequence.computed += len(chunk.token_ids) - chunk.drafts
             sequence.prompt_scores += outcome.prompt_scores
-            if chunk.samples:
+            if chunk.samples and outcome.error is None:
                 delta = sequence.take(outcome)
                 sequence.computed += min(len(delta.token_ids), len(outcome.token_ids) - 1)
                 grown.append((sequence, delta))

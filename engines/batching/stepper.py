@@ -12,9 +12,10 @@ from codeserve.engines.batching.sequence import Sequence
 from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.batching.step_backend import StepBackend
 from codeserve.engines.batching.step_costs import StepCosts
+from codeserve.engines.errors import ServingError
 from codeserve.engines.types import TokenDelta
 
-Deltas = list[tuple[Sequence, TokenDelta]]
+Deltas = list[tuple[Sequence, TokenDelta | ServingError]]
 
 
 class Stepper:
@@ -96,8 +97,15 @@ class Stepper:
         grown = self._scheduler.apply(chunks, outcomes)
         self._trim_rejected(chunks)
         self.steps += 1
-        if grown:
-            self._deliver(grown)
+        failed = [
+            (chunk.sequence, outcome.error)
+            for chunk, outcome in zip(chunks, outcomes, strict=True)
+            if outcome.error is not None
+        ]
+        if grown or failed:
+            self._deliver([*grown, *failed])
+        for sequence, _ in failed:
+            self._release(sequence)
         for sequence, delta in grown:
             if delta.finish_reason is not None:
                 self._release(sequence)

@@ -7,6 +7,7 @@ from codeserve.engines.batching.constraint import Constraint
 from codeserve.engines.batching.outcome import Outcome
 from codeserve.engines.batching.scoring import Scorer
 from codeserve.engines.batching.step_backend import Chunk
+from codeserve.engines.errors import ServingError
 from codeserve.engines.llama_cpp.sampler import Sampler, is_plain_greedy
 from codeserve.engines.types import GenerationRequest
 
@@ -71,7 +72,10 @@ class Choice:
         drafts = chunk.token_ids[len(chunk.token_ids) - chunk.drafts :]
         tokens: list[int] = []
         for index, place in enumerate(places[first:]):
-            token = self._choose(rows[first + index], place, context)
+            try:
+                token = self._choose(rows[first + index], place, context)
+            except ServingError as error:
+                return Outcome(error=error)
             tokens.append(token)
             if token in self._request.stop_ids or list(drafts[index : index + 1]) != [token]:
                 break

@@ -1,6 +1,7 @@
 """What every engine promises, shown on each of them."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -20,6 +21,8 @@ from codeserve.engines.types import (
     EngineConfig,
     FinishReason,
     GenerationRequest,
+    Grammar,
+    GrammarKind,
     SamplingParams,
     TokenDelta,
 )
@@ -370,3 +373,64 @@ async def test_the_lower_priority_number_is_served_first(start_engine: StartEngi
     names = {"last": 5, "second": 1, "first": -1}
     await asyncio.gather(running, *(serve(name, number) for name, number in names.items()))
     assert order == ["running", "first", "second", "last"]
+
+
+def a_constrained_request(engine: Engine, kind: GrammarKind, source: str) -> GenerationRequest:
+    return a_request(
+        engine,
+        max_tokens=250,
+        stop_ids=engine.info.variant.stop_ids,
+        sampling=SamplingParams(temperature=0.0, grammar=Grammar(kind, source)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "form"),
+    [
+        (GrammarKind.REGEX, "[0-9]{3}-[a-f]{2}", r"[0-9]{3}-[a-f]{2}"),
+        (GrammarKind.CHOICE, '["alpha", "beta"]', "alpha|beta"),
+        (GrammarKind.GBNF, 'root ::= "(" [xy]+ ")"', r"\([xy]+\)?"),
+        (GrammarKind.LARK, 'start: "a" B\nB: /b{2,5}/', "ab{2,5}"),
+        (
+            GrammarKind.JSON_SCHEMA,
+            '{"type":"object","properties":{"n":{"enum":[1,2]}},"required":["n"],'
+            '"additionalProperties":false}',
+            r'\{\s*"n"\s*:\s*[12]\s*\}',
+        ),
+    ],
+)
+async def test_an_output_has_the_form_that_is_prescribed(
+    start_engine: StartEngine, kind: GrammarKind, source: str, form: str
+) -> None:
+    engine = await start_engine()
+    tokens = await tokens_of(engine, a_constrained_request(engine, kind, source))
+    text = engine.tokenizer.decode(tokens)
+    assert re.fullmatch(form, text), text
+
+
+async def test_forms_differ_between_requests_that_run_together(start_engine: StartEngine) -> None:
+    engine = await start_engine()
+    requests = [
+        a_constrained_request(engine, GrammarKind.REGEX, f"{letter}{{5}}") for letter in "abcd"
+    ]
+    tokens = await asyncio.gather(*(tokens_of(engine, request) for request in requests))
+    assert [engine.tokenizer.decode(ids) for ids in tokens] == [c * 5 for c in "abcd"]
+
+
+async def test_a_grammar_that_cannot_be_used_is_refused(start_engine: StartEngine) -> None:
+    engine = await start_engine()
+    with pytest.raises(InvalidRequest, match="regular expression cannot be used"):
+        await engine.generate(a_constrained_request(engine, GrammarKind.REGEX, "("))
+    assert engine.healthy
+    assert engine.load.waiting == 0
+
+
+async def test_rules_that_leave_no_token_end_their_request_alone(start_engine: StartEngine) -> None:
+    engine = await start_engine()
+    other = asyncio.create_task(tokens_of(engine, a_request(engine, max_tokens=30)))
+    sampling = SamplingParams(allowed_ids=(7,))
+    request = a_request(engine, never_ids=frozenset({7}), sampling=sampling)
+    with pytest.raises(InvalidRequest, match="leave no token"):
+        await tokens_of(engine, request)
+    assert len(await other) == 30
+    await idle(engine)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from codeserve.engines.batching.constraint import Constraint, Matcher, is_needed
+from codeserve.engines.errors import InvalidRequest
 from codeserve.engines.types import GenerationRequest, Grammar, GrammarKind, SamplingParams
 
 VOCAB, EOS, EOT = 10, 8, 9
@@ -25,7 +26,7 @@ class Spelling:
     def compute(self) -> None:
         self._next = self._rest[:1] or [EOS, EOT]
 
-    def apply(self, row: Any) -> None:
+    def constrain(self, row: Any) -> None:
         row[[i for i in range(VOCAB) if i not in self._next]] = -np.inf
 
     def accept(self, token_id: int) -> None:
@@ -117,6 +118,7 @@ def test_rules_that_leave_nothing_end_the_generation(executor: Executor) -> None
     assert left(Constraint(a_request(allowed_ids=(2,)), matcher, executor)) == [EOS, EOT]
 
 
-def test_rules_that_leave_nothing_and_no_end_are_dropped(executor: Executor) -> None:
+def test_rules_that_leave_nothing_and_no_end_are_an_error(executor: Executor) -> None:
     request = a_request(allowed_ids=(2,), never_ids=frozenset({2}), stop_ids=frozenset())
-    assert left(Constraint(request, None, executor)) == list(range(VOCAB))
+    with pytest.raises(InvalidRequest, match="leave no token"):
+        left(Constraint(request, None, executor))
