@@ -2,31 +2,57 @@
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
+from codeserve.app.api.anthropic.errors import AnthropicErrors
 from codeserve.app.api.generation.responder import Responder
+from codeserve.app.api.ollama.errors import OllamaErrors
 from codeserve.app.api.routers import api_routers
-from codeserve.app.edge.errors import install_error_handlers
-from codeserve.app.edge.middleware import BodyLimit, HeadAsGet, RequestContext
+from codeserve.app.edge.bodies import BodyLimit, JsonBodies
+from codeserve.app.edge.documentation import DocumentedApi
+from codeserve.app.edge.errors import OpenAIErrors, install_error_handlers
+from codeserve.app.edge.methods import AnswerOptions, HeadAsGet
+from codeserve.app.edge.middleware import RESPONSE_HEADERS, RequestContext, UnexpectedErrors
+from codeserve.app.edge.paths import TidyPath
+from codeserve.app.edge.shapes import ErrorShapes
 from codeserve.app.edge.sse import let_streams_finish
 from codeserve.app.manager.manager import ModelManager
-from codeserve.app.settings import Settings
+from codeserve.app.settings import ServerSettings, Settings
+
+OLLAMA = "/api"
+
+ERROR_SHAPES = ErrorShapes(
+    default=OpenAIErrors(),
+    under={OLLAMA: OllamaErrors(), "/v1/messages": AnthropicErrors()},
+)
 
 
 def build_app(settings: Settings, manager: ModelManager) -> FastAPI:
     """The application that serves the models of ``manager``, which the caller starts and stops."""
     let_streams_finish()
-    app = FastAPI(
-        title="codeserve",
-        summary="OpenAI-compatible server for DeepSeek Coder models",
-        docs_url=None,
-        redoc_url=None,
-        middleware=[
-            Middleware(RequestContext),
-            Middleware(HeadAsGet),
-            Middleware(BodyLimit, max_bytes=settings.server.max_body_bytes),
-        ],
-    )
+    app = DocumentedApi(ERROR_SHAPES, _middleware(settings.server))
     install_error_handlers(app)
     for router in api_routers(manager, Responder(settings.server.keepalive_seconds)):
         app.include_router(router)
     return app
+
+
+def _middleware(settings: ServerSettings) -> list[Middleware]:
+    """What surrounds every route, from the outside in."""
+    return [
+        Middleware(TidyPath),
+        Middleware(RequestContext, shapes=ERROR_SHAPES),
+        Middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            allow_credentials=True,
+            expose_headers=RESPONSE_HEADERS,
+        ),
+        Middleware(UnexpectedErrors),
+        Middleware(AnswerOptions),
+        Middleware(HeadAsGet),
+        Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
+        Middleware(JsonBodies, any_type_under=[OLLAMA]),
+    ]

@@ -21,9 +21,16 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 SIZE = re.compile(r"\d+(?:[._]\d+)?")
+
+ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+")
 
 
 class SettingsError(ValueError):
@@ -35,6 +42,25 @@ def _size(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return value
     return str(value).replace(".", "_")
+
+
+def _origins(value: object) -> object:
+    """Accept origins separated by commas, as the environment has them; an empty text is none."""
+    if value == "":
+        return ()
+    origins = value.split(",") if isinstance(value, str) else value
+    if not isinstance(origins, list | tuple) or not all(map(_is_origin, origins)):
+        raise PydanticCustomError(
+            "origins", 'write origins such as ["https://example.org"], ["*"] for all, or []'
+        )
+    return tuple(origins)
+
+
+def _is_origin(value: object) -> bool:
+    return isinstance(value, str) and ORIGIN.fullmatch(value) is not None
+
+
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)]
 
 
 class ModelSettings(BaseModel):
@@ -132,6 +158,8 @@ class ServerSettings(BaseSettings):
     drain_timeout: NonNegativeFloat = 60.0
     """Seconds that running requests get to finish when the server is told to stop."""
     max_body_bytes: NonNegativeInt = 32 * 1024 * 1024
+    cors_origins: Origins = ("*",)
+    """Web pages of these origins, such as ``https://example.org``, may read responses."""
     families: Path | None = None
     """A folder with model families of your own, as TOML files."""
     log_format: Literal["text", "json"] = "text"

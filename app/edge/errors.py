@@ -1,4 +1,4 @@
-"""Errors as clients see them: one table of statuses, one shape for bodies and for streams."""
+"""Errors as clients see them: one table of statuses, one shape a dialect for bodies and streams."""
 
 import json
 import logging
@@ -8,12 +8,16 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from codeserve.app.edge.disconnect import ClientDisconnected
+from codeserve.app.edge.methods import allow_header
 from codeserve.app.edge.record import record_of
-from codeserve.app.edge.validation import malformed_json, refusal_of
+from codeserve.app.edge.refusals import MethodNotAllowed, UnknownPath, UnsupportedMediaType
+from codeserve.app.edge.shapes import shape_of
+from codeserve.app.edge.validation import refusal_of, unreadable_json
 from codeserve.engines.errors import (
     ClientError,
     DeadlineExceeded,
@@ -33,7 +37,10 @@ logger = logging.getLogger(__name__)
 STATUSES: Mapping[type[ServingError], int] = {
     ClientError: 400,
     ModelNotFound: 404,
+    UnknownPath: 404,
+    MethodNotAllowed: 405,
     RequestTooLarge: 413,
+    UnsupportedMediaType: 415,
     QueueFull: 429,
     ServerError: 500,
     ModelUnavailable: 503,
@@ -78,25 +85,56 @@ def error_json(error: ServingError) -> bytes:
         "param": error.param,
         "code": error.code,
     }
-    return _compact({"error": fields})
+    return compact_json({"error": fields})
+
+
+class ErrorFields(BaseModel):
+    """What went wrong."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorReply(BaseModel):
+    """The body of every response that is no success."""
+
+    error: ErrorFields
+
+
+class OpenAIErrors:
+    """OpenAI's shape, which llama.cpp's and vLLM's clients know, too."""
+
+    reply = ErrorReply
+
+    def status(self, error: ServingError) -> int:
+        """The table's."""
+        return status_of(error)
+
+    def body(self, error: ServingError, request_id: str) -> bytes:
+        """``{"error": {"message", "type", "param", "code"}}``."""
+        return error_json(error)
 
 
 def error_response(error: ServingError, scope: Scope) -> Response:
-    """``error`` as the whole response to the request of ``scope``.
+    """``error`` as the whole response to the request of ``scope``, in its dialect's shape.
 
     A 500 says ``x-should-retry: false``, as OpenAI's clients would repeat the failing work.
     """
-    record_of(scope).error = error.code or error.type
-    status = status_of(error)
+    record = record_of(scope)
+    record.error = error.code or error.type
+    shape = shape_of(scope)
+    status = shape.status(error)
     headers = {"x-should-retry": "false"} if status == 500 else {}
     if error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
         headers["retry-after-ms"] = str(math.ceil(error.retry_after * 1000))
-    return Response(error_json(error), status, headers, media_type="application/json")
+    return Response(shape.body(error, record.id), status, headers, media_type="application/json")
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Answer every error that a route can raise in OpenAI's shape."""
+    """Answer every error that a route can raise in the shape of the route's dialect."""
     for kind in (ServingError, PromptError, UnknownSpec, RequestValidationError):
         app.add_exception_handler(kind, _serving_error)
     app.add_exception_handler(HTTPException, _http_exception)
@@ -116,19 +154,33 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, ServingError):
         return error_response(error.__cause__, request.scope)
-    if error.status_code == 400:
-        return error_response(malformed_json(), request.scope)
     where = f"({request.method} {request.url.path})"
-    message = {404: f"Invalid URL {where}", 405: f"Method not allowed {where}"}.get(
-        error.status_code, error.detail
-    )
-    response = error_response(ClientError(message), request.scope)
+    headers = dict(error.headers or {})
+    match error.status_code:
+        case 400:
+            refusal: ServingError = unreadable_json(error.__cause__)
+        case 404:
+            refusal = UnknownPath(f"Invalid URL {where}")
+        case 405:
+            refusal = MethodNotAllowed(f"Method not allowed {where}")
+            headers = {"allow": allow_header(request.scope)}
+        case _:
+            return await _unforeseen(request, error)
+    response = error_response(refusal, request.scope)
+    response.headers.update(headers)
+    return response
+
+
+async def _unforeseen(request: Request, error: HTTPException) -> Response:
+    """Answer a refusal of the framework's that has no class of its own."""
+    response = error_response(ClientError(error.detail), request.scope)
     response.status_code = error.status_code
     response.headers.update(error.headers or {})
     return response
 
 
-def _compact(value: Any) -> bytes:
+def compact_json(value: Any) -> bytes:
+    """``value`` as one line of JSON in UTF-8."""
     # Messages may quote lone surrogates of a client's text; as escapes they are valid JSON.
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "backslashreplace")

@@ -8,6 +8,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from codeserve.app.edge.record import RequestRecord, record_of
+from codeserve.app.edge.shapes import shape_of
+from codeserve.engines.errors import ServingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,10 @@ class Exchange:
     def record(self) -> RequestRecord:
         """What the log line will say."""
         return record_of(self.request.scope)
+
+    def error_frame(self, error: ServingError) -> bytes:
+        """``error`` in the dialect's shape, one line of JSON, for a stream that has begun."""
+        return shape_of(self.request.scope).body(error, self.record.id)
 
 
 async def open_exchange(request: Request) -> AsyncIterator[Exchange]:

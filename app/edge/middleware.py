@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, its log line, its size limit. Pure ASGI, as a wrapper
+"""What surrounds every request: its id, its log line, its last resort. Pure ASGI, as a wrapper
 around responses would buffer streams."""
 
 import uuid
@@ -8,20 +8,35 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codeserve.app.edge.errors import as_serving_error, error_response
-from codeserve.app.edge.record import RequestRecord
-from codeserve.engines.errors import RequestTooLarge
+from codeserve.app.edge.record import RequestRecord, record_of
+from codeserve.app.edge.shapes import ErrorShapes
 
 PROBES = frozenset({"/livez", "/readyz", "/health", "/v1/health"})
 """Paths that are asked all the time and never logged."""
 
 LONGEST_REQUEST_ID = 128
 
+RESPONSE_HEADERS = (
+    "x-request-id",
+    "request-id",
+    "openai-processing-ms",
+    "openai-version",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+)
+"""What clients in browsers may read besides the body."""
+
+OPENAI_VERSION = "2020-10-01"
+"""The version of its API that OpenAI names in its responses."""
+
 
 class RequestContext:
-    """Gives each request an id and a log line, and answers what no handler expected."""
+    """Gives each request an id, a log line and the shape of its errors."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, shapes: ErrorShapes) -> None:
         self._app = app
+        self._shapes = shapes
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("codeserve.requests")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -30,13 +45,16 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         record = RequestRecord(_request_id(Headers(scope=scope).get("x-request-id")))
-        scope.setdefault("state", {})["record"] = record
+        shape = self._shapes.of(scope["path"])
+        scope = {**scope, "state": {"record": record, "error_shape": shape}}
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = record.id
+                headers["request-id"] = record.id  # Anthropic's name for it
+                headers["openai-version"] = OPENAI_VERSION
                 headers["openai-processing-ms"] = str(record.milliseconds)
             elif not message.get("more_body", False):
                 record.complete = True
@@ -44,10 +62,6 @@ class RequestContext:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception as error:
-            if record.status is not None:
-                raise
-            await error_response(as_serving_error(error), scope)(scope, receive, send_with_id)
         finally:
             if scope["path"] not in PROBES:
                 self._write(scope, record)
@@ -70,59 +84,23 @@ class RequestContext:
         )
 
 
-class HeadAsGet:
-    """Answers HEAD on every GET route: the same headers, no body."""
+class UnexpectedErrors:
+    """Answers what no handler expected; within the CORS middleware, for browsers to read it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http" or scope["method"] != "HEAD":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_without_body(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
-
-        await self._app({**scope, "method": "GET"}, receive, send_without_body)
-
-
-class BodyLimit:
-    """Refuses bodies of more than ``max_bytes``, by their announced and by their real size."""
-
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request. Raises what comes after the response has started."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdecimal() and int(announced) > self._max_bytes:
-            await error_response(self._refusal(), scope)(scope, receive, send)
-            return
-        received = 0
-
-        async def receive_limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise self._refusal()
-            return message
-
-        await self._app(scope, receive_limited, send)
-
-    def _refusal(self) -> RequestTooLarge:
-        return RequestTooLarge(
-            f"The request body is larger than {self._max_bytes} bytes, this server's limit "
-            "(max_body_bytes)."
-        )
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            if record_of(scope).status is not None:
+                raise
+            await error_response(as_serving_error(error), scope)(scope, receive, send)
 
 
 def _request_id(given: str | None) -> str:

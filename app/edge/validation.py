@@ -1,6 +1,7 @@
 """What pydantic finds wrong with a request, in OpenAI's words."""
 
 from collections.abc import Mapping, Sequence
+from json import JSONDecodeError
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -28,13 +29,33 @@ EXPECTED: Mapping[str, str] = {
 }
 """pydantic's error type to the JSON type that was expected."""
 
+NO_OBJECT = frozenset({"missing", "dict_type", "model_attributes_type", "model_type"})
+"""pydantic's error types for a body that is no JSON object."""
 
-def malformed_json(reason: str = "it is not valid UTF-8 or is nested too deeply") -> InvalidRequest:
+LONGEST_QUOTE = 100
+
+
+def malformed_json(reason: str) -> InvalidRequest:
     """The refusal of a body that is not JSON."""
     return InvalidRequest(
         f"We could not parse the JSON body of your request: {reason}. (HINT: send one JSON object, "
         "encoded as UTF-8, with the header Content-Type: application/json.)"
     )
+
+
+def unreadable_json(cause: BaseException | None) -> InvalidRequest:
+    """The refusal of a body at which Python's JSON parser raised ``cause``."""
+    match cause:
+        case JSONDecodeError():
+            return malformed_json(f"{cause.msg} at character {cause.pos}")
+        case UnicodeDecodeError():
+            return malformed_json(f"it is not UTF-8 at byte {cause.start}")
+        case RecursionError():
+            return malformed_json("it is nested too deeply")
+        case ValueError():
+            return malformed_json(str(cause).partition(";")[0])
+        case _:
+            return malformed_json("it could not be read")
 
 
 def refusal_of(error: RequestValidationError) -> InvalidRequest:
@@ -44,7 +65,9 @@ def refusal_of(error: RequestValidationError) -> InvalidRequest:
     field = first.get("ctx", {}).get("param") or field_path(first["loc"][1:])
     if kind == "json_invalid":
         return malformed_json(f"{first['ctx']['error']} at character {first['loc'][-1]}")
-    if field in ("", "model"):
+    if field == "" and kind in NO_OBJECT:
+        return malformed_json(_no_object(kind, first["input"]))
+    if field == "model":
         return InvalidRequest(
             "you must provide a model parameter (in a JSON object, with the header Content-Type: "
             "application/json)"
@@ -60,7 +83,7 @@ def refusal_of(error: RequestValidationError) -> InvalidRequest:
     if kind in BOUNDS:
         return _out_of_range(field, kind, first["ctx"], first["input"])
     if kind == "literal_error":
-        message = f"Invalid value: {first['input']!r}. Supported values are: "
+        message = f"Invalid value: {_quoted(first['input'])}. Supported values are: "
         return InvalidRequest(
             f"{message}{first['ctx']['expected']}.", param=field, code="invalid_value"
         )
@@ -72,7 +95,8 @@ def refusal_of(error: RequestValidationError) -> InvalidRequest:
             code="empty_array",
         )
     code = kind if kind in ("invalid_type", "unsupported_value") else "invalid_value"
-    return InvalidRequest(f"Invalid '{field}': {first['msg']}", param=field, code=code)
+    where = f"'{field}'" if field else "request"
+    return InvalidRequest(f"Invalid {where}: {first['msg']}", param=field or None, code=code)
 
 
 def wrong_type(field: str, expected: str, value: object) -> InvalidRequest:
@@ -119,7 +143,19 @@ def _out_of_range(
     side = "below minimum" if end.startswith("below") else "above maximum"
     return InvalidRequest(
         f"Invalid '{field}': {number} {side} value. Expected a value {sign} {context[limit]}, but "
-        f"got {value} instead.",
+        f"got {_quoted(value)} instead.",
         param=field,
         code=f"{number}_{end}",
     )
+
+
+def _no_object(kind: str, value: object) -> str:
+    return (
+        "it is empty or null" if kind == "missing" else f"it is {json_type(value)}, not an object"
+    )
+
+
+def _quoted(value: object) -> str:
+    """``value`` for a message, cut where a client might have sent a book."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."

@@ -74,9 +74,7 @@ def test_a_bad_environment_variable_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_unknown_key_names_its_table_the_near_match_and_the_valid_keys(config: Path) -> None:
     message = refusal(config, "[server]\nprot = 9000")
-    assert (
-        "[server]: unknown key 'prot'. Did you mean 'port'? Valid keys: drain_timeout," in message
-    )
+    assert "[server]: unknown key 'prot'. Did you mean 'port'? Valid keys: cors_origins," in message
 
 
 def test_an_unknown_key_of_a_model_names_which_model(config: Path) -> None:
@@ -152,3 +150,18 @@ def test_a_reference_may_be_a_path(reference: str, model_id: str) -> None:
 def test_a_malformed_reference_is_refused(reference: str) -> None:
     with pytest.raises(SettingsError, match="write NAME"):
         ModelSettings.from_reference(reference)
+
+
+def test_origins_come_as_an_array_or_separated_by_commas(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text('[server]\ncors_origins = ["https://a.example:8443"]')
+    assert Settings.load(config).server.cors_origins == ("https://a.example:8443",)
+    monkeypatch.setenv("CODESERVE_CORS_ORIGINS", "https://b.example,vscode-webview://c")
+    assert Settings.load(config).server.cors_origins == ("https://b.example", "vscode-webview://c")
+
+
+@pytest.mark.parametrize("value", ['["https://a.example/"]', '["a.example"]', "[1]", "0", "true"])
+def test_what_is_no_origin_is_refused(config: Path, value: str) -> None:
+    message = refusal(config, f"[server]\ncors_origins = {value}")
+    assert "[server]: cors_origins: write origins such as" in message

@@ -1,0 +1,26 @@
+"""Ollama's errors: one string."""
+
+from pydantic import BaseModel
+
+from codeserve.app.edge.errors import compact_json, status_of
+from codeserve.engines.errors import ServingError
+
+
+class OllamaErrorReply(BaseModel):
+    """The body of every response that is no success, and the last line of a stream that broke."""
+
+    error: str
+
+
+class OllamaErrors:
+    """Ollama's shape."""
+
+    reply = OllamaErrorReply
+
+    def status(self, error: ServingError) -> int:
+        """The table's."""
+        return status_of(error)
+
+    def body(self, error: ServingError, request_id: str) -> bytes:
+        """``{"error": "..."}``."""
+        return compact_json({"error": error.message})
