@@ -1,9 +1,10 @@
 """Whether the server lives, and whether its models can be asked."""
 
-from typing import Any
+from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.status import ModelState, ModelStatus
@@ -11,15 +12,38 @@ from codeserve.app.manager.status import ModelState, ModelStatus
 RETRY_AFTER_SECONDS = "1"
 
 
+class Healthy(BaseModel):
+    """All is well."""
+
+    status: Literal["ok"] = "ok"
+
+
+class ModelProgress(BaseModel):
+    """How a model is doing."""
+
+    id: str
+    state: str
+    phase: str
+    progress: float | None
+    error: str | None
+
+
+class NotReady(BaseModel):
+    """Requests had better wait."""
+
+    status: Literal["not ready"] = "not ready"
+    models: list[ModelProgress]
+
+
 def health_router(manager: ModelManager) -> APIRouter:
     """The probes: ``/livez``, ``/readyz``, ``/health`` and ``/v1/health``."""
     router = APIRouter(tags=["health"])
 
-    async def livez() -> dict[str, str]:
+    async def livez() -> Healthy:
         """The process answers."""
-        return {"status": "ok"}
+        return Healthy()
 
-    async def readyz(model: str | None = None) -> JSONResponse:
+    async def readyz(model: str | None = None) -> Response:
         """200 when no model loads for the first time and at least one serves; with ``model``,
         when that one serves."""
         if model is not None:
@@ -29,9 +53,18 @@ def health_router(manager: ModelManager) -> APIRouter:
         serving = not models or any(map(_is_ready, models))
         return _answer(models, ready=serving and not any(map(_is_new, models)))
 
-    router.add_api_route("/livez", livez)
+    router.add_api_route("/livez", livez, summary="Is the server alive?")
     for path in ("/readyz", "/health", "/v1/health"):
-        router.add_api_route(path, readyz)
+        router.add_api_route(
+            path,
+            readyz,
+            summary="Can its models be asked?",
+            response_model=None,
+            responses={
+                200: {"model": Healthy, "description": "They can."},
+                503: {"model": NotReady, "description": "They cannot, or not yet."},
+            },
+        )
     return router
 
 
@@ -43,18 +76,18 @@ def _is_new(status: ModelStatus) -> bool:
     return status.info is None and not status.state.settled
 
 
-def _answer(models: list[ModelStatus], *, ready: bool) -> JSONResponse:
+def _answer(models: list[ModelStatus], *, ready: bool) -> Response:
     if ready:
-        return JSONResponse({"status": "ok"})
-    body = {"status": "not ready", "models": [_progress(status) for status in models]}
-    return JSONResponse(body, 503, {"retry-after": RETRY_AFTER_SECONDS})
+        return JSONResponse(Healthy().model_dump())
+    body = NotReady(models=[_progress(status) for status in models])
+    return JSONResponse(body.model_dump(), 503, {"retry-after": RETRY_AFTER_SECONDS})
 
 
-def _progress(status: ModelStatus) -> dict[str, Any]:
-    return {
-        "id": status.id,
-        "state": status.state,
-        "phase": status.phase,
-        "progress": status.progress,
-        "error": status.error,
-    }
+def _progress(status: ModelStatus) -> ModelProgress:
+    return ModelProgress(
+        id=status.id,
+        state=status.state,
+        phase=status.phase,
+        progress=status.progress,
+        error=status.error,
+    )

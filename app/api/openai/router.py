@@ -9,17 +9,34 @@ from codeserve.app.api.openai.chat import ChatHandler
 from codeserve.app.api.openai.chat_types import ChatCompletion
 from codeserve.app.api.openai.completion_types import Completion
 from codeserve.app.api.openai.completions import CompletionHandler
-from codeserve.app.api.openai.error_types import ErrorReply
 from codeserve.app.api.openai.models import ModelsHandler
+from codeserve.app.edge.documentation import request_examples
 from codeserve.app.manager.manager import ModelManager
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorReply, "description": "The request is malformed or asks too much."},
-    404: {"model": ErrorReply, "description": "There is no such model."},
-    413: {"model": ErrorReply, "description": "The body is too large."},
-    429: {"model": ErrorReply, "description": "As many requests as allowed wait."},
-    500: {"model": ErrorReply, "description": "The server broke."},
-    503: {"model": ErrorReply, "description": "The model is loading, restarting or failed."},
+COMPLETIONS = {
+    "continue": {"model": "deepseek-coder-base", "prompt": "def quicksort(", "max_tokens": 64},
+    "fill in the middle": {
+        "model": "deepseek-coder-base",
+        "prompt": "def mean(values):\n    return ",
+        "suffix": " / len(values)\n",
+        "stream": True,
+    },
+}
+
+CHATS = {
+    "ask": {
+        "model": "deepseek-coder-instruct",
+        "messages": [{"role": "user", "content": "Write a quicksort in Rust."}],
+    },
+    "stream": {
+        "model": "deepseek-coder-instruct",
+        "messages": [
+            {"role": "system", "content": "Answer in one sentence."},
+            {"role": "user", "content": "What is a monad?"},
+        ],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    },
 }
 
 
@@ -34,22 +51,24 @@ def openai_router(manager: ModelManager, responder: Responder) -> APIRouter:
         "/v1/completions",
         completions.handle,
         methods=["POST"],
+        summary="Complete text",
         response_model=None,
-        responses={200: _generated(Completion), **ERRORS},
+        responses={200: _generated(Completion)},
+        openapi_extra=request_examples(COMPLETIONS),
     )
     for path in ("/v1/chat/completions", "/chat/completions"):
         router.add_api_route(
             path,
             chat.handle,
             methods=["POST"],
+            summary="Answer a conversation",
             response_model=None,
-            responses={200: _generated(ChatCompletion), **ERRORS},
+            responses={200: _generated(ChatCompletion)},
+            openapi_extra=request_examples(CHATS),
         )
     for path in ("/v1/models", "/models"):
-        router.add_api_route(path, models.list_models)
-        router.add_api_route(
-            f"{path}/{{model_id:path}}", models.show_model, responses={404: ERRORS[404]}
-        )
+        router.add_api_route(path, models.list_models, summary="List models")
+        router.add_api_route(f"{path}/{{model_id:path}}", models.show_model, summary="Show a model")
     return router
 
 
