@@ -14,7 +14,7 @@ from codeserve.engines.batching.drafting import NgramDrafter
 from codeserve.engines.batching.sequence import Sequence
 from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.batching.stepper import Deltas, Stepper
-from codeserve.engines.types import GenerationRequest
+from codeserve.engines.types import GenerationRequest, TokenDelta
 from tests.engines.batching.reference_backend import VOCAB, ReferenceBackend, continuation
 
 CONTEXT = 200
@@ -70,6 +70,7 @@ class Bench:
 
     def _deliver(self, deltas: Deltas) -> None:
         for sequence, delta in deltas:
+            assert isinstance(delta, TokenDelta)
             if not self.received[sequence]:
                 self.cached[sequence] = delta.cached_tokens
             self.received[sequence] += delta.token_ids

@@ -67,6 +67,7 @@ def run(backend: LlamaCppBackend, requests: list[GenerationRequest]) -> list[lis
 
     def deliver(deltas: Deltas) -> None:
         for sequence, delta in deltas:
+            assert isinstance(delta, TokenDelta)
             tokens[sequence.request.id] += delta.token_ids
 
     stepper = Stepper(backend, backend.max_concurrency, deliver)
