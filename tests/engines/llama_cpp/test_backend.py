@@ -18,7 +18,13 @@ from codeserve.engines.llama_cpp.log import LlamaLog
 from codeserve.engines.llama_cpp.options import LlamaCppOptions
 from codeserve.engines.llama_cpp.tuning import Tuning
 from codeserve.engines.llama_cpp.weights import Weights
-from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest, SamplingParams
+from codeserve.engines.types import (
+    EngineConfig,
+    EngineInfo,
+    GenerationRequest,
+    SamplingParams,
+    TokenDelta,
+)
 from codeserve.model_specs.segments import Text
 from codeserve.model_specs.spec import Variant
 
