@@ -89,9 +89,18 @@ def _terminals(rules: _Rules) -> set[str]:
     needed = {
         name: {token.text for token in body if token.kind == "name"} for name, body in rules.items()
     }
+    users: dict[str, list[str]] = {name: [] for name in rules}
+    for user, names in needed.items():
+        for name in names:
+            users[name].append(user)
+    ready = [name for name, names in needed.items() if not names]
     terminals: set[str] = set()
-    while ready := {n for n, rest in needed.items() if rest <= terminals} - terminals:
-        terminals |= ready
+    while ready:
+        terminals.add(name := ready.pop())
+        for user in users[name]:
+            needed[user].remove(name)
+            if not needed[user]:
+                ready.append(user)
     return terminals
 
 

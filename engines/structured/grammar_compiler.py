@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from codeserve.engines.errors import InvalidRequest
 from codeserve.engines.structured.grammar_matcher import GrammarMatcher
 from codeserve.engines.structured.grammar_source import to_lark
+from codeserve.engines.structured.limits import parser_limits
+from codeserve.engines.structured.trial import try_out
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import Grammar, GrammarKind
 from codeserve.model_specs.segments import Text
 
 if TYPE_CHECKING:
-    from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+    from llguidance import LLMatcher, LLTokenizer
 
 REMEMBERED = 16
 """Compiled grammars kept for the next request."""
@@ -40,7 +42,7 @@ class GrammarCompiler:
         self._compiled: OrderedDict[Grammar, LLMatcher] = OrderedDict()
 
     def compile(self, grammar: Grammar) -> GrammarMatcher:
-        """A matcher at the start of ``grammar``; milliseconds, or most of a second for huge ones.
+        """A matcher at the start of ``grammar``; takes milliseconds, or seconds for a huge one.
 
         Raises InvalidRequest (``invalid_grammar``) for whatever would not be followed to the
         letter: malformed, unsupported, too large, or without any output that fits.
@@ -66,9 +68,10 @@ class GrammarCompiler:
 
         try:
             source = to_lark(grammar)
+            try_out(source)
         except ValueError as error:
             raise _invalid(grammar, str(error)) from None
-        compiled = LLMatcher(self._library_tokens(), source, log_level=0, limits=_limits())
+        compiled = LLMatcher(self._library_tokens(), source, log_level=0, limits=parser_limits())
         if compiled.is_error():
             raise _invalid(grammar, _reason(compiled.get_error()))
         if warnings := compiled.get_grammar_warnings():
@@ -116,21 +119,6 @@ class _Pieces:
     def __call__(self, text: str | bytes) -> list[int]:
         plain = text.decode() if isinstance(text, bytes) else text
         return self._tokenizer.encode((Text(plain),))
-
-
-def _limits() -> "LLParserLimits":
-    """At most about a second and 200 MB for a grammar, and some 10 ms for a token."""
-    from llguidance import LLParserLimits
-
-    return LLParserLimits(
-        initial_lexer_fuel=300_000,
-        step_lexer_fuel=100_000,
-        step_max_items=50_000,
-        max_items_in_row=20_000,
-        max_lexer_states=30_000,
-        max_grammar_size=200_000,
-        verbose_errors=False,
-    )
 
 
 def _reason(error: str) -> str:

@@ -186,9 +186,25 @@ def nested(depth: int) -> str:
     return '{"properties": {"a": ' * depth + "{}" + "}}" * depth
 
 
+def chained(rule: str, count: int) -> str:
+    return "\n".join(rule.format(here=number, there=number + 1) for number in range(count))
+
+
+CHAIN_OF_REFERENCES = json.dumps(
+    {
+        "$ref": "#/$defs/a0",
+        "$defs": {f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(9000)} | {"a9000": {}},
+    }
+)
+
+
 @pytest.mark.parametrize(
     ("kind", "source"),
     [
+        (JSON_SCHEMA, CHAIN_OF_REFERENCES),
+        (REGEX, "a?" * 30_000),
+        (GBNF, chained('r{here} ::= r{there} "x"', 20_000) + '\nroot ::= r0\nr20000 ::= "y" | r0'),
+        (LARK, chained('R{here}: R{there} "x"', 20_000) + '\nR20000: "y"\nstart: R0'),
         (JSON_SCHEMA, nested(100_000)),
         (JSON_SCHEMA, json.dumps({"enum": [f"{number:010}" for number in range(80_000)]})),
         (JSON_SCHEMA, json.dumps({"properties": {f"p{n}": {"pattern": "x"} for n in range(9999)}})),
