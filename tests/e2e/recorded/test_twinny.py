@@ -11,7 +11,7 @@ FIM = {
     "keep_alive": "5m",
     "options": {"temperature": 0.2, "num_predict": 512, "num_ctx": 4096},
     "temperature": 0.2,
-    "stop": ["<｜fim begin｜>", "<｜fim hole｜>", "<｜fim end｜>", "<END>", "<｜end of sentence｜>"],
+    "stop": ["<｜fim begin｜>", "<｜fim hole｜>", "<｜fim end｜>", "<END>"],
 }
 
 
