@@ -5,18 +5,19 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests.clients.examples import GREETING_TURN, HELLO, MIDDLE, PREFIX, SUFFIX
 from tests.clients.server import BASE, INSTRUCT, Server
 
 FIM = {
     "model": BASE,
-    "prompt": "def add(a, b):\n    ",
-    "suffix": "\n    return value\n",
+    "prompt": PREFIX,
+    "suffix": SUFFIX,
     "temperature": 0,
     "max_tokens": 32,
 }
 CHAT = {
     "model": INSTRUCT,
-    "messages": [{"role": "user", "content": "Say hello with an emoji."}],
+    "messages": GREETING_TURN,
     "temperature": 0,
     "stream": True,
 }
@@ -51,7 +52,7 @@ def test_head_is_answered_without_a_body(server: Server) -> None:
 
 def test_a_whole_completion(server: Server) -> None:
     completion = json.loads(post(server, "/v1/completions", FIM))
-    assert completion["choices"][0]["text"] == "value = a + b"
+    assert completion["choices"][0]["text"] == MIDDLE
 
 
 def test_a_stream_arrives_as_server_sent_events(server: Server) -> None:
@@ -62,7 +63,7 @@ def test_a_stream_arrives_as_server_sent_events(server: Server) -> None:
     text = "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
 
     assert "text/event-stream" in head.lower()
-    assert text == "Hello 👋🌍!\n"
+    assert text == HELLO
     assert events[-1] == "data: [DONE]"
 
 
@@ -74,7 +75,7 @@ def test_a_chunked_upload_is_read_to_its_end(server: Server) -> None:
         f"{server.url}/v1/completions",
         data=json.dumps(FIM | {"user": "x" * 200_000}).encode(),
     )
-    assert json.loads(answer)["choices"][0]["text"] == "value = a + b"
+    assert json.loads(answer)["choices"][0]["text"] == MIDDLE
 
 
 def test_a_body_above_one_mebibyte_is_announced_and_sent(server: Server, tmp_path: Path) -> None:
@@ -83,12 +84,12 @@ def test_a_body_above_one_mebibyte_is_announced_and_sent(server: Server, tmp_pat
     file.write_text(json.dumps(FIM | {"user": "x" * 2_000_000}))
     json_type = ("--header", "Content-Type: application/json")
     answer = curl(*json_type, "--data-binary", f"@{file}", f"{server.url}/v1/completions")
-    assert json.loads(answer)["choices"][0]["text"] == "value = a + b"
+    assert json.loads(answer)["choices"][0]["text"] == MIDDLE
 
 
 def test_http_1_0_gets_its_answer(server: Server) -> None:
     answer = post(server, "/v1/completions", FIM, "--http1.0")
-    assert json.loads(answer)["choices"][0]["text"] == "value = a + b"
+    assert json.loads(answer)["choices"][0]["text"] == MIDDLE
 
 
 def test_an_error_is_json_with_the_right_status(server: Server) -> None:
@@ -111,7 +112,7 @@ def test_a_body_sent_as_a_form_says_what_to_do(server: Server) -> None:
     )
     body, _, status = answer.rpartition("\n")
     if status == "200":
-        assert json.loads(body)["choices"][0]["text"] == "value = a + b"
+        assert json.loads(body)["choices"][0]["text"] == MIDDLE
     else:
         assert status in ("400", "415")
         assert "application/json" in json.loads(body)["error"]["message"]

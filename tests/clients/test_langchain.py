@@ -7,10 +7,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI, OpenAI
 
+from tests.clients.examples import BODY, GREETING, HEAD, HELLO
 from tests.clients.server import BASE, INSTRUCT, Server
-
-GREETING = "Say hello with an emoji."
-HELLO = "Hello 👋🌍!\n"
 
 
 def chat_model(server: Server, **fields: Any) -> ChatOpenAI:
@@ -71,16 +69,16 @@ def test_a_stop_string_ends_the_answer(server: Server) -> None:
 
 
 def test_a_text_goes_on(server: Server) -> None:
-    assert text_model(server).invoke("def add(a, b):\n") == "    return a + b\n"
+    assert text_model(server).invoke(HEAD) == BODY
 
 
 def test_a_text_is_streamed(server: Server) -> None:
-    pieces = list(text_model(server).stream("def add(a, b):\n"))
-    assert "".join(pieces) == "    return a + b\n"
+    pieces = list(text_model(server).stream(HEAD))
+    assert "".join(pieces) == BODY
 
 
 def test_several_texts_are_one_request(server: Server) -> None:
-    result = text_model(server, n=2).generate(["def add(a, b):\n", "def sub(a, b):\n"])
+    result = text_model(server, n=2).generate([HEAD, "def sub(a, b):\n"])
 
     assert [len(texts) for texts in result.generations] == [2, 2]
     assert result.llm_output["token_usage"]["completion_tokens"] > 0

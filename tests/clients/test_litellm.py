@@ -5,15 +5,13 @@ from typing import Any
 import litellm
 import pytest
 
+from tests.clients.examples import BODY, GREETING_TURN, HEAD, HELLO, SUFFIX
 from tests.clients.server import BASE, INSTRUCT, Server
-
-GREETING = [{"role": "user", "content": "Say hello with an emoji."}]
-HELLO = "Hello 👋🌍!\n"
 
 
 def chat(server: Server, model: str = INSTRUCT, **fields: Any) -> Any:
     return litellm.completion(
-        **{"model": f"openai/{model}", "messages": GREETING, "temperature": 0, **fields},
+        **{"model": f"openai/{model}", "messages": GREETING_TURN, "temperature": 0, **fields},
         api_base=server.api,
         api_key="none",
         max_retries=0,
@@ -23,7 +21,7 @@ def chat(server: Server, model: str = INSTRUCT, **fields: Any) -> Any:
 def complete(server: Server, **fields: Any) -> Any:
     return litellm.text_completion(
         model=f"text-completion-openai/{BASE}",
-        prompt="def add(a, b):\n",
+        prompt=HEAD,
         temperature=0,
         max_tokens=64,
         api_base=server.api,
@@ -43,7 +41,7 @@ def test_a_chat_is_answered(server: Server) -> None:
 
 def test_a_chat_is_streamed_with_its_usage(server: Server) -> None:
     chunks = list(chat(server, stream=True, stream_options={"include_usage": True}))
-    whole = litellm.stream_chunk_builder(chunks, messages=GREETING)
+    whole = litellm.stream_chunk_builder(chunks, messages=GREETING_TURN)
 
     assert whole.choices[0].message.content == HELLO
     assert whole.usage.prompt_tokens == chat(server).usage.prompt_tokens
@@ -52,7 +50,7 @@ def test_a_chat_is_streamed_with_its_usage(server: Server) -> None:
 async def test_a_chat_is_streamed_without_blocking(server: Server) -> None:
     stream = await litellm.acompletion(
         model=f"openai/{INSTRUCT}",
-        messages=GREETING,
+        messages=GREETING_TURN,
         temperature=0,
         stream=True,
         api_base=server.api,
@@ -63,18 +61,18 @@ async def test_a_chat_is_streamed_without_blocking(server: Server) -> None:
 
 
 def test_a_text_goes_on(server: Server) -> None:
-    assert complete(server).choices[0].text == "    return a + b\n"
+    assert complete(server).choices[0].text == BODY
 
 
 def test_a_middle_is_filled_in(server: Server) -> None:
-    answer = complete(server, suffix="\n    return value\n")
+    answer = complete(server, suffix=SUFFIX)
     assert answer.choices[0].finish_reason == "stop"
     assert "return" not in answer.choices[0].text
 
 
 def test_a_text_is_streamed(server: Server) -> None:
     chunks = list(complete(server, stream=True))
-    assert "".join(chunk.choices[0].text or "" for chunk in chunks) == "    return a + b\n"
+    assert "".join(chunk.choices[0].text or "" for chunk in chunks) == BODY
 
 
 def test_a_chat_that_is_too_long_exceeds_the_context_window(server: Server) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients.examples import BODY, GREETING, HEAD, HELLO
 from tests.clients.server import BASE, INSTRUCT, Server
 
 MODELS = """
@@ -47,8 +48,8 @@ def llm(server: Server, tmp_path: Path) -> Llm:
 
 @pytest.mark.parametrize("stream", [[], ["--no-stream"]], ids=["streamed", "whole"])
 def test_a_prompt_is_answered(llm: Llm, stream: list[str]) -> None:
-    answer = llm("-m", "chat", "-o", "temperature", "0", *stream, "Say hello with an emoji.")
-    assert answer.stdout.startswith("Hello 👋🌍!\n"), answer.stderr
+    answer = llm("-m", "chat", "-o", "temperature", "0", *stream, GREETING)
+    assert answer.stdout.startswith(HELLO), answer.stderr
 
 
 def test_a_conversation_goes_on(llm: Llm) -> None:
@@ -61,8 +62,8 @@ def test_a_conversation_goes_on(llm: Llm) -> None:
 
 
 def test_a_text_goes_on(llm: Llm) -> None:
-    answer = llm("-m", "text", "-o", "temperature", "0", "def add(a, b):\n")
-    assert answer.stdout.startswith("    return a + b\n"), answer.stderr
+    answer = llm("-m", "text", "-o", "temperature", "0", HEAD)
+    assert answer.stdout.startswith(BODY), answer.stderr
 
 
 def test_an_unknown_model_is_told(llm: Llm) -> None:

@@ -7,21 +7,15 @@ from typing import Any
 import openai
 import pytest
 
+from tests.clients.examples import GREETING_TURN, HELLO, MIDDLE, PREFIX, SUFFIX
 from tests.clients.server import BASE, EMBEDDED, INSTRUCT, Server, write_models
 
 GREET: Any = {
     "model": INSTRUCT,
-    "messages": [{"role": "user", "content": "Say hello with an emoji."}],
+    "messages": GREETING_TURN,
     "temperature": 0,
 }
-HELLO = "Hello 👋🌍!\n"
-FIM: Any = {
-    "model": BASE,
-    "prompt": "def add(a, b):\n    ",
-    "suffix": "\n    return value\n",
-    "temperature": 0,
-}
-MIDDLE = "value = a + b"
+FIM: Any = {"model": BASE, "prompt": PREFIX, "suffix": SUFFIX, "temperature": 0}
 
 NARROW = """
 [[models]]

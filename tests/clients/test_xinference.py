@@ -9,10 +9,9 @@ from xinference_client.client.restful.restful_client import (
     RESTfulGenerateModelHandle,
 )
 
+from tests.clients.examples import BODY, GREETING_TURN, HEAD, HELLO
 from tests.clients.server import BASE, INSTRUCT, Server
 
-GREETING = [{"role": "user", "content": "Say hello with an emoji."}]
-HELLO = "Hello 👋🌍!\n"
 GREEDY = {"temperature": 0, "max_tokens": 64}
 
 
@@ -40,22 +39,22 @@ def test_models_are_listed(client: RESTfulClient) -> None:
 
 
 def test_a_text_goes_on(base: RESTfulGenerateModelHandle) -> None:
-    answer = base.generate("def add(a, b):\n", generate_config=GREEDY)
-    assert answer["choices"][0]["text"] == "    return a + b\n"
+    answer = base.generate(HEAD, generate_config=GREEDY)
+    assert answer["choices"][0]["text"] == BODY
 
 
 def test_a_text_is_streamed(base: RESTfulGenerateModelHandle) -> None:
-    chunks = list(base.generate("def add(a, b):\n", generate_config=GREEDY | {"stream": True}))
-    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "    return a + b\n"
+    chunks = list(base.generate(HEAD, generate_config=GREEDY | {"stream": True}))
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == BODY
 
 
 def test_a_chat_is_answered(instruct: RESTfulChatModelHandle) -> None:
-    answer = instruct.chat(GREETING, generate_config=GREEDY)
+    answer = instruct.chat(GREETING_TURN, generate_config=GREEDY)
     assert answer["choices"][0]["message"]["content"] == HELLO
 
 
 def test_a_chat_is_streamed(instruct: RESTfulChatModelHandle) -> None:
-    chunks = list(instruct.chat(GREETING, generate_config=GREEDY | {"stream": True}))
+    chunks = list(instruct.chat(GREETING_TURN, generate_config=GREEDY | {"stream": True}))
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
     assert "".join(delta.get("content", "") for delta in deltas) == HELLO
 
