@@ -9,6 +9,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CLIENTS := .clients/bin/python
+CLIENT_PIP := $(CLIENTS) -m pip --disable-pip-version-check --quiet install --no-compile
 CLIENT_TESTS := $(CLIENTS) -m pytest -c tests/clients/pytest.ini tests/clients
 PINS := requirements/run.txt requirements/embedded.txt requirements/llama-cpp.txt
 
@@ -55,8 +56,8 @@ format: .venv/.dev
 # The clients pin packages that the server does not want, so they have an environment of their own.
 .clients/.python: requirements/clients.txt requirements/torch.txt | .venv/.python
 	$(PYTHON) -m venv .clients
-	$(CLIENTS) -m pip --disable-pip-version-check --quiet install --no-compile --no-deps --require-hashes -r requirements/clients.txt
-	$(CLIENTS) -m pip --disable-pip-version-check --quiet install --no-compile -r requirements/torch.txt
+	$(CLIENT_PIP) --no-deps --require-hashes -r requirements/clients.txt
+	$(CLIENT_PIP) -r requirements/torch.txt
 	@touch $@
 
 .clients/.node: tests/clients/package-lock.json | .clients/.python

@@ -32,15 +32,16 @@ id = "tiny-base"
 path = "tiny-deepseek-coder.gguf"
 family = "deepseek-coder"
 context_length = 512
-options = { tune = false, type_k = "f32", type_v = "f32" }
+options = { tune = false, flash_attn = "off", type_k = "f32", type_v = "f32" }
 
 [[models]]
 id = "tiny-instruct"
 path = "tiny-deepseek-coder.gguf"
 family = "deepseek-coder-instruct"
 context_length = 512
-options = { tune = false, type_k = "f32", type_v = "f32" }
+options = { tune = false, flash_attn = "off", type_k = "f32", type_v = "f32" }
 """
+"""The tiny models compute as exactly as they can, to be compared with Transformers."""
 
 
 @pytest.fixture(scope="session")
