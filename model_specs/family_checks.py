@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from codeserve.model_specs.chat_template import ChatTemplate
 from codeserve.model_specs.errors import SpecError
@@ -10,6 +10,14 @@ from codeserve.model_specs.spec import ModelFamily, ModelFormat, ModelSpec, Vari
 
 ABILITIES = ("generate", "chat")
 SIZE = re.compile(r"\d+(_\d+)?")
+SAMPLING_RANGES: Mapping[str, tuple[float, float]] = {
+    "temperature": (0, 2),
+    "top_k": (-1, 2**31 - 1),
+    "top_p": (0, 1),
+    "min_p": (0, 1),
+    "repetition_penalty": (0.01, 10),
+}
+"""What a request may ask for, too."""
 
 
 def problems(family: ModelFamily) -> list[str]:
@@ -56,7 +64,15 @@ def _variant(variant: Variant) -> Iterator[str]:
             ChatTemplate(variant.chat_template)
         except SpecError as error:
             yield str(error)
+    yield from _sampling(variant)
     yield from _ids(variant)
+
+
+def _sampling(variant: Variant) -> Iterator[str]:
+    for field, (least, most) in SAMPLING_RANGES.items():
+        value = getattr(variant.sampling, field)
+        if value is not None and not least <= value <= most:
+            yield f"sampling: {field} is {value}, but it must be from {least} to {most}"
 
 
 def _ids(variant: Variant) -> Iterator[str]:

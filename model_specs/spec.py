@@ -66,6 +66,16 @@ class GoldenVectors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stop_ids: tuple[int, ...] = ()
 
 
+class Sampling(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the model's makers recommend to choose tokens; None: they recommend nothing."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+
+
 class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to speak to one vocabulary: its tokens, its prompt forms and what proves them.
 
@@ -96,6 +106,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """None: the model cannot fill in a middle."""
     chat_template: str | None = None
     """Jinja source; None: the model cannot chat. In a family file: a file under ``templates/``."""
+    sampling: Sampling = Sampling()
+    """What a request that does not say otherwise gets."""
     gguf_exact: Mapping[str, str | int | float | bool] = {}
     """GGUF metadata that is repaired where it is missing or different."""
     gguf_default: Mapping[str, str | int | float | bool] = {}

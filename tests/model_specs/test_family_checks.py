@@ -47,6 +47,11 @@ sources = [{ hub = "package", model_id = "mine", file = "mine.gguf" }]
             "'Q2_K' is not among quantizations",
         ),
         (
+            'bos = "<bos>"',
+            'bos = "<bos>"\nsampling = { top_p = 1.5 }',
+            "sampling: top_p is 1.5, but it must be from 0 to 1",
+        ),
+        (
             "[[variants]]",
             "[shapes]\n"
             "2 = { layers = 1, hidden = 1, ffn = 1, heads = 1, kv_heads = 1 }\n"

@@ -19,6 +19,22 @@ def json_schema(schema: Mapping[str, Any] | bool) -> Grammar:
     return Grammar(GrammarKind.JSON_SCHEMA, json.dumps(schema))
 
 
+def regex(pattern: str) -> Grammar:
+    """Text that ``pattern`` matches as a whole."""
+    return Grammar(GrammarKind.REGEX, pattern)
+
+
 def choice(options: list[str]) -> Grammar:
     """One of ``options``."""
     return Grammar(GrammarKind.CHOICE, json.dumps(options))
+
+
+def gbnf(source: str) -> Grammar:
+    """A ``root`` of llama.cpp's grammar ``source``."""
+    return Grammar(GrammarKind.GBNF, source)
+
+
+def grammar(source: str) -> Grammar:
+    """``source`` in either language: rules of GBNF are written with ``::=``, and no rule of Lark
+    has that outside a literal, so a source with ``::=`` is GBNF."""
+    return gbnf(source) if "::=" in source else Grammar(GrammarKind.LARK, source)

@@ -24,13 +24,13 @@ from codeserve.app.api.openai.chat_types import (
     Message,
 )
 from codeserve.app.api.openai.replies import StreamedReply, usage_report
-from codeserve.app.api.openai.sampling import sampling_params
+from codeserve.app.api.openai.text_request import text_request
 from codeserve.app.api.openai.unsupported import CHAT, refuse_unsupported
 from codeserve.app.api.openai.usage_types import UsageReport
 from codeserve.app.edge.exchange import CurrentExchange
 from codeserve.app.edge.validation import wrong_type
 from codeserve.app.manager.manager import ModelManager
-from codeserve.engines.types import FinishReason, TextDelta, TextRequest, Usage
+from codeserve.engines.types import FinishReason, TextDelta, Usage
 
 TOOL_ROLES = ("tool", "function")
 """Results of tools reach the model as the user's turns; a template knows no other."""
@@ -108,11 +108,7 @@ class ChatHandler:
             id=reply.id,
             prompts=[model.prompts.chat(messages)],
             choices_per_prompt=body.choices_per_prompt,
-            request=TextRequest(
-                max_tokens=body.max_tokens if given is None else given,
-                stop=body.stop,
-                sampling=sampling_params(body, model.info.vocab_size),
-            ),
+            request=text_request(body, model.info, body.max_tokens if given is None else given),
         )
         return await self._responder.respond(exchange, model, plan, reply, stream=bool(body.stream))
 

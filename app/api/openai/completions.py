@@ -19,14 +19,14 @@ from codeserve.app.api.openai.completion_types import (
     CompletionRequest,
 )
 from codeserve.app.api.openai.replies import StreamedReply, usage_report
-from codeserve.app.api.openai.sampling import sampling_params
+from codeserve.app.api.openai.text_request import text_request
 from codeserve.app.api.openai.unsupported import COMPLETION, refuse_unsupported
 from codeserve.app.api.openai.usage_types import UsageReport
 from codeserve.app.edge.exchange import CurrentExchange
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.manager import ModelManager
 from codeserve.engines.errors import InvalidRequest
-from codeserve.engines.types import FinishReason, TextDelta, TextRequest, Usage
+from codeserve.engines.types import FinishReason, TextDelta, Usage
 from codeserve.model_specs.segments import Ids, PromptSegments
 
 DEFAULT_MAX_TOKENS = 16
@@ -99,10 +99,10 @@ class CompletionHandler:
             id=reply.id,
             prompts=[_segments(prompt, body.suffix, model) for prompt in body.prompt],
             choices_per_prompt=body.choices_per_prompt,
-            request=TextRequest(
-                max_tokens=DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens,
-                stop=body.stop,
-                sampling=sampling_params(body, model.info.vocab_size),
+            request=text_request(
+                body,
+                model.info,
+                DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens,
             ),
         )
         return await self._responder.respond(exchange, model, plan, reply, stream=bool(body.stream))

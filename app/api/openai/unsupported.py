@@ -1,7 +1,7 @@
-"""Fields that clients know and this server does not honour yet.
+"""Fields that clients know and this server does not honour.
 
-A field that is listed here is refused unless its value changes nothing; a field that is neither
-listed nor honoured is ignored. To build one, take its row out.
+A field that is listed here is refused unless its value changes nothing. What is neither listed nor
+honoured is ignored; ``codeserve.app.api.openai.ignored`` lists what clients really send of that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,62 +13,73 @@ Neutral = Sequence[Any]
 """Values of a field that ask for nothing, besides null."""
 
 GENERATION: Mapping[str, Neutral] = {
-    "add_special_tokens": (),
-    "allowed_token_ids": ([],),
     "bad_words": ([],),
     "dry_multiplier": (0,),
     "dynatemp_range": (0,),
-    "echo": (False,),
-    "grammar": ("",),
-    "guided_choice": ([],),
-    "guided_grammar": ("",),
-    "guided_json": (),
-    "guided_json_object": (False,),
-    "guided_regex": ("",),
-    "ignore_eos": (False,),
-    "include_stop_str_in_output": (False,),
-    "json_schema": (),
+    "guided_whitespace_pattern": ("",),
     "length_penalty": (1,),
-    "min_tokens": (0,),
+    "logprob_token_ids": ([],),
+    "lora": ([],),
     "mirostat": (0,),
-    "prompt_logprobs": (),
-    "response_format": ({"type": "text"},),
-    "return_token_ids": (False,),
-    "skip_special_tokens": (True,),
-    "stop_token_ids": ([],),
-    "structured_outputs": ({},),
-    "truncate_prompt_tokens": (),
-    "typical_p": (1,),
+    "truncation_side": ("left",),
     "use_beam_search": (False,),
     "xtc_probability": (0,),
 }
 
-COMPLETION: Mapping[str, Neutral] = {**GENERATION, "best_of": (1,), "logprobs": ()}
+COMPLETION: Mapping[str, Neutral] = {
+    **GENERATION,
+    "add_special_tokens": (True,),
+    "echo": (False,),
+    "logprobs": (),
+    "max_completion_tokens": (),
+    "n_predict": (-1,),
+    "prompt_logprobs": (),
+    "return_token_ids": (False,),
+    "return_tokens_as_token_ids": (False,),
+}
 
 CHAT: Mapping[str, Neutral] = {
     **GENERATION,
     "add_generation_prompt": (True,),
+    "add_special_tokens": (False,),
     "audio": (),
     "chat_template": ("",),
     "continue_final_message": (False,),
     "documents": ([],),
+    "echo": (False,),
     "function_call": ("none", "auto"),
     "functions": ([],),
     "logprobs": (False,),
     "modalities": (["text"],),
+    "prompt_logprobs": (),
+    "return_token_ids": (False,),
+    "return_tokens_as_token_ids": (False,),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
     "top_logprobs": (0,),
     "web_search_options": (),
 }
 
+STRUCTURED_OUTPUTS: Mapping[str, Neutral] = {
+    "disable_additional_properties": (False,),
+    "disable_any_whitespace": (False,),
+    "structural_tag": (),
+    "whitespace_pattern": ("",),
+}
+"""Within ``structured_outputs``."""
 
-def refuse_unsupported(fields: Mapping[str, Any], unsupported: Mapping[str, Neutral]) -> None:
-    """Raise UnsupportedFeature for the first of ``fields`` that would mislead if ignored."""
+
+def refuse_unsupported(
+    fields: Mapping[str, Any], unsupported: Mapping[str, Neutral], within: str = ""
+) -> None:
+    """Raise UnsupportedFeature for the first of ``fields`` that would mislead if ignored.
+
+    ``within`` is put before their names.
+    """
     for name, value in fields.items():
         if name in unsupported and value is not None and value not in unsupported[name]:
             raise UnsupportedFeature(
-                f"This server does not support the parameter '{name}' yet. Remove it from the "
+                f"This server does not support the parameter '{within}{name}'. Remove it from the "
                 "request.",
-                param=name,
+                param=f"{within}{name}",
             )
