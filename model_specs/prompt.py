@@ -105,11 +105,17 @@ class PromptFormat:
             if segment != bos
         )
 
-    def raw(self, prompt: str) -> PromptSegments:
+    def raw(self, prompt: str, *, add_bos: bool = True) -> PromptSegments:
         """A plain completion. The prompt is trusted: control tokens spelled in it are meant, such
-        as those of a ready-made FIM prompt, but for a BOS after its start, which stays text."""
+        as those of a ready-made FIM prompt, but for a BOS after its start, which stays text.
+
+        Without ``add_bos`` there is a BOS only if the prompt spells one at its start.
+        """
         bos = self.variant.bos
-        return self._begin(self._split(prompt.removeprefix(bos or ""), Text, literal=bos))
+        rest = prompt.removeprefix(bos or "")
+        segments = self._begin(self._split(rest, Text, literal=bos))
+        begins = add_bos or bos is None or rest != prompt
+        return segments if begins else segments[1:]
 
     def fim(self, prefix: str, suffix: str, files: Sequence[ContextFile] = ()) -> PromptSegments:
         """A prompt whose completion is the middle between ``prefix`` and ``suffix``.

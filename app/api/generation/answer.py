@@ -1,7 +1,10 @@
 """One finished choice."""
 
+import math
 from dataclasses import dataclass, field
+from statistics import fmean
 
+from codeserve.app.api.generation.logprobs import finite
 from codeserve.engines.types import FinishReason, PromptReport, TextDelta, TokenLogprobs, Usage
 
 
@@ -24,6 +27,12 @@ class Answer:
     def text(self) -> str:
         """All of its text."""
         return "".join(self.pieces)
+
+    @property
+    def mean_logprob(self) -> float:
+        """Of its tokens, if they were scored; nothing is less likely than no token."""
+        logprobs = [finite(token.chosen.logprob) for token in self.logprobs]
+        return fmean(logprobs) if logprobs else -math.inf
 
     def add(self, delta: TextDelta) -> None:
         """Take what ``delta`` adds."""

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Iterable
 from fastapi import Response
 from pydantic import BaseModel
 
+from codeserve.app.api.generation.choices import Choices
 from codeserve.app.api.generation.json_frames import JsonFrames, compact_json
-from codeserve.app.api.openai.body import StreamOptions
+from codeserve.app.api.openai.body import GenerationFields, StreamOptions
 from codeserve.app.api.openai.usage_types import PromptTokensDetails, UsageReport
 from codeserve.app.edge.errors import error_json
 from codeserve.app.edge.sse import DONE, event, event_stream
@@ -19,12 +20,19 @@ class StreamedReply(ABC):
     """A stream of OpenAI's chunks, which ends with ``[DONE]`` whatever happens."""
 
     def __init__(self, options: StreamOptions | None) -> None:
-        self._with_usage = options is not None and bool(options.include_usage)
+        options = options or StreamOptions()
+        self._with_usage = bool(options.include_usage)
+        self._with_continuous_usage = self._with_usage and bool(options.continuous_usage_stats)
         self._texts = JsonFrames(event)
 
     @abstractmethod
     def usage_chunk(self, usage: UsageReport) -> BaseModel:
         """The last chunk of the stream."""
+
+    def usage_so_far(self, choices: Choices) -> UsageReport | None:
+        """For every chunk, if it was asked for: else no chunk but the last one has a usage, as some
+        clients hold back the text beside it."""
+        return usage_report(choices.usage) if self._with_continuous_usage else None
 
     def closing(self, usage: Usage) -> Iterable[bytes]:
         """The usage, if it was asked for."""
@@ -53,3 +61,10 @@ def usage_report(usage: Usage) -> UsageReport:
         total_tokens=usage.prompt_tokens + usage.completion_tokens,
         prompt_tokens_details=PromptTokensDetails(cached_tokens=usage.cached_tokens),
     )
+
+
+def shown_stop(stop: str | int | None, body: GenerationFields) -> str | int | None:
+    """vLLM's ``stop_reason``: the stop string or the one of ``stop_token_ids`` that ended a choice;
+    None for an end of the model's own."""
+    asked = isinstance(stop, str) or stop in (body.stop_token_ids or ())
+    return stop if asked else None

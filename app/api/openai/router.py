@@ -47,15 +47,18 @@ def openai_router(manager: ModelManager, responder: Responder) -> APIRouter:
     chat = ChatHandler(manager, responder)
     models = ModelsHandler(manager)
 
-    router.add_api_route(
-        "/v1/completions",
-        completions.handle,
-        methods=["POST"],
-        summary="Complete text",
-        response_model=None,
-        responses={200: _generated(Completion)},
-        openapi_extra=request_examples(COMPLETIONS),
-    )
+    for path, handle in (
+        ("/v1/completions", completions.handle),
+        ("/beta/completions", completions.handle),
+        ("/v1/engines/{model_id:path}/completions", completions.handle_engine),
+    ):
+        router.add_api_route(
+            path,
+            handle,
+            methods=["POST"],
+            response_model=None,
+            responses={200: _generated(Completion), **ERRORS},
+        )
     for path in ("/v1/chat/completions", "/chat/completions"):
         router.add_api_route(
             path,

@@ -28,14 +28,8 @@ GENERATION: Mapping[str, Neutral] = {
 
 COMPLETION: Mapping[str, Neutral] = {
     **GENERATION,
-    "add_special_tokens": (True,),
-    "echo": (False,),
-    "logprobs": (),
     "max_completion_tokens": (),
     "n_predict": (-1,),
-    "prompt_logprobs": (),
-    "return_token_ids": (False,),
-    "return_tokens_as_token_ids": (False,),
 }
 
 CHAT: Mapping[str, Neutral] = {

@@ -24,7 +24,15 @@ def test_a_completion_has_openais_shape(client: httpx.Client) -> None:
     assert completion == {
         "object": "text_completion",
         "model": "fast",
-        "choices": [{"text": "Grüße ", "index": 0, "logprobs": None, "finish_reason": "stop"}],
+        "choices": [
+            {
+                "text": "Grüße ",
+                "index": 0,
+                "logprobs": None,
+                "finish_reason": "stop",
+                "stop_reason": "aus",
+            }
+        ],
         "usage": {
             "prompt_tokens": 2,
             "completion_tokens": 11,
@@ -193,7 +201,13 @@ def test_a_stream_gives_text_then_an_empty_finish(stream: Stream) -> None:
     choices = [chunk["choices"][0] for chunk in chunks]
     assert "".join(choice["text"] for choice in choices) == "Grüße aus "
     assert all(choice["text"] and choice["finish_reason"] is None for choice in choices[:-1])
-    assert choices[-1] == {"text": "", "index": 0, "logprobs": None, "finish_reason": "stop"}
+    assert choices[-1] == {
+        "text": "",
+        "index": 0,
+        "logprobs": None,
+        "finish_reason": "stop",
+        "stop_reason": "Kö",
+    }
     assert not any("usage" in chunk for chunk in chunks)
 
 
