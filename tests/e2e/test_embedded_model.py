@@ -31,6 +31,17 @@ def test_a_text_goes_on_with_what_the_model_knows(server: Server) -> None:
     assert answer.usage.total_tokens == 5 + answer.usage.completion_tokens
 
 
+def test_a_request_that_does_not_say_is_sampled_as_the_model_card_does(server: Server) -> None:
+    def text(**sampling: float) -> str:
+        completion = server.client.completions.create(
+            model=MODEL, prompt="Once upon a time", max_tokens=24, seed=5, **sampling
+        )
+        return completion.choices[0].text
+
+    text()  # the others find its prompt cached
+    assert text() == text(temperature=0.2, top_p=0.9) != text(temperature=1, top_p=1)
+
+
 def test_a_stream_adds_up_to_the_whole_answer(server: Server) -> None:
     """On a model that is sure of its words: rounding depends on what is cached."""
     messages: Any = [{"role": "user", "content": "Count to 9."}]
