@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
+from openai.types import Completion
 from openai.types.chat import ChatCompletionUserMessageParam
 
 from tests.e2e.server import Server
@@ -32,8 +33,8 @@ def test_a_text_goes_on_with_what_the_model_knows(server: Server) -> None:
 
 
 def test_a_request_that_does_not_say_is_sampled_as_the_model_card_does(server: Server) -> None:
-    def text(**sampling: float) -> str:
-        completion = server.client.completions.create(
+    def text(**sampling: Any) -> str:
+        completion: Completion = server.client.completions.create(
             model=MODEL, prompt="Once upon a time", max_tokens=24, seed=5, **sampling
         )
         return completion.choices[0].text

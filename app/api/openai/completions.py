@@ -7,6 +7,7 @@ from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.openai.completion_reply import CompletionReply
 from codeserve.app.api.openai.completion_types import CompletionFields, CompletionRequest
+from codeserve.app.api.openai.forms import naming_form
 from codeserve.app.api.openai.sampling import check_token_ids
 from codeserve.app.api.openai.text_request import text_request
 from codeserve.app.api.openai.unsupported import COMPLETION, refuse_unsupported
@@ -52,7 +53,10 @@ class CompletionHandler:
             choices_per_prompt=body.candidates_per_prompt,
             request=_request(body, model.info),
         )
-        return await self._responder.respond(exchange, model, plan, reply, stream=bool(body.stream))
+        with naming_form(body):
+            return await self._responder.respond(
+                exchange, model, plan, reply, stream=bool(body.stream)
+            )
 
 
 def _request(body: CompletionFields, info: EngineInfo) -> TextRequest:

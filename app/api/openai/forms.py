@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
@@ -11,11 +12,14 @@ from codeserve.app.api.generation import output_form
 from codeserve.app.api.openai.base_body import Body
 from codeserve.app.api.openai.unsupported import STRUCTURED_OUTPUTS, refuse_unsupported
 from codeserve.app.edge.validation import json_type
-from codeserve.engines.errors import InvalidRequest
+from codeserve.engines.errors import ClientError, InvalidRequest, UnsupportedFeature
 from codeserve.engines.types import Grammar
 
 Form = tuple[str, Grammar]
 """The field that prescribes a form, and the form."""
+
+FORM_REFUSALS = ("invalid_grammar", UnsupportedFeature.code)
+"""Codes with which an engine refuses a form."""
 
 
 def _json_schema(value: Any) -> Mapping[str, Any] | bool | None:
@@ -103,6 +107,17 @@ def output_grammar(fields: FormFields) -> Grammar | None:
             code="invalid_value",
         )
     return next(iter(forms.values()), None)
+
+
+@contextmanager
+def naming_form(fields: FormFields) -> Iterator[None]:
+    """Names the field that prescribes the form in an engine's refusal of it, which cannot know."""
+    try:
+        yield
+    except ClientError as error:
+        if error.param is None and error.code in FORM_REFUSALS:
+            error.param = next((name for name, _ in _forms(fields)), None)
+        raise
 
 
 def _forms(fields: FormFields) -> Iterator[Form]:

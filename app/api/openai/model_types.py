@@ -1,12 +1,23 @@
 """GET /v1/models: replies."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 
+class ModelMeta(BaseModel):
+    """What llama.cpp's server tells of the weights."""
+
+    n_ctx_train: int
+    """Tokens that the model was trained for."""
+    n_vocab: int
+    n_params: int
+    size: int
+    """Bytes of the weights."""
+
+
 class ModelCard(BaseModel):
-    """A served model and how it is doing."""
+    """A served model and how it is doing. What only loading tells is null before."""
 
     model_config = ConfigDict(protected_namespaces=())
 
@@ -14,6 +25,12 @@ class ModelCard(BaseModel):
     object: Literal["model"] = "model"
     created: int
     owned_by: str = "codeserve"
+    root: str
+    """The same as ``id``, as of every model that is not fine-tuned from another one here."""
+    parent: None = None
+    permission: list[dict[str, Any]] = []
+    """Empty: every model may be used by everyone who may use the server."""
+    meta: ModelMeta | None
     state: str
     phase: str
     progress: float | None

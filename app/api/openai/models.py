@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from codeserve.app.api.openai.model_types import ModelCard, ModelDetails, ModelList
+from codeserve.app.api.openai.model_types import ModelCard, ModelDetails, ModelList, ModelMeta
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.status import ModelStatus
 from codeserve.engines.types import EngineInfo
@@ -36,6 +36,8 @@ def _card(status: ModelStatus) -> dict[str, Any]:
     return {
         "id": status.id,
         "created": status.created,
+        "root": status.id,
+        "meta": info and _meta(info),
         "state": status.state,
         "phase": status.phase,
         "progress": status.progress,
@@ -45,6 +47,15 @@ def _card(status: ModelStatus) -> dict[str, Any]:
         "device": info and info.device,
         "error": status.error,
     }
+
+
+def _meta(info: EngineInfo) -> ModelMeta:
+    return ModelMeta(
+        n_ctx_train=info.trained_context_length,
+        n_vocab=info.vocab_size,
+        n_params=info.parameters,
+        size=info.weights_bytes,
+    )
 
 
 def _loaded(info: EngineInfo | None) -> dict[str, Any]:

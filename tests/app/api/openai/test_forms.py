@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from codeserve.app.api.openai.completion_types import CompletionRequest
-from codeserve.app.api.openai.forms import output_grammar
+from codeserve.app.api.openai.forms import naming_form, output_grammar
 from codeserve.engines.errors import InvalidRequest, UnsupportedFeature
 from codeserve.engines.types import Grammar, GrammarKind
 
@@ -135,3 +135,21 @@ def test_a_malformed_form_is_a_400_that_names_its_field(
     assert response.status_code == 400
     error = response.json()["error"]
     assert (error["param"], error["code"]) == (param, code)
+
+
+def test_an_engines_refusal_of_a_form_names_its_field() -> None:
+    body = CompletionRequest.model_validate(
+        {"model": "m", "prompt": "a", "structured_outputs": {"regex": "("}}
+    )
+    with pytest.raises(InvalidRequest) as refusal, naming_form(body):
+        raise InvalidRequest("The regex cannot be used: (", code="invalid_grammar")
+    assert refusal.value.param == "structured_outputs.regex"
+
+
+@pytest.mark.parametrize("error", [InvalidRequest("x", param="prompt"), InvalidRequest("x")])
+def test_other_refusals_stay_as_they_are(error: InvalidRequest) -> None:
+    body = CompletionRequest.model_validate({"model": "m", "prompt": "a", "guided_regex": "a"})
+    param = error.param
+    with pytest.raises(InvalidRequest), naming_form(body):
+        raise error
+    assert error.param == param

@@ -1,3 +1,5 @@
+from typing import Any
+
 import httpx
 import pytest
 
@@ -18,6 +20,10 @@ def test_the_list_has_every_model_in_every_state(client: httpx.Client, path: str
         "id": "short",
         "object": "model",
         "owned_by": "codeserve",
+        "root": "short",
+        "parent": None,
+        "permission": [],
+        "meta": {"n_ctx_train": 32, "n_vocab": 258, "n_params": 0, "size": 0},
         "state": "ready",
         "phase": "ready",
         "progress": None,
@@ -37,8 +43,19 @@ def test_one_model_is_shown_with_all_that_is_known(client: httpx.Client) -> None
     assert model["restarts"] == 0
 
 
+@pytest.mark.parametrize("path", ["/v1/models/org/name", "/models/org%2Fname"])
+def test_an_id_may_have_a_slash(start_server: Any, make_model: Any, path: str) -> None:
+    with start_server(make_model("org/name")) as server, server.client() as client:
+        assert client.get(path).json()["id"] == "org/name"
+        body = {"prompt": "a", "max_tokens": 1}
+        for name in ("org/name", "org%2Fname"):
+            reply = client.post(f"/v1/engines/{name}/completions", json=body)
+            assert reply.json()["model"] == "org/name"
+
+
 def test_a_failed_model_says_why(client: httpx.Client) -> None:
     model = client.get("/v1/models/broken").json()
+    assert model["meta"] is model["max_model_len"] is None
     assert model["state"] == "failed"
     assert "a tensor is missing" in model["error"]
     assert isinstance(model["log_tail"], list)
