@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from codeserve.engines.errors import InvalidRequest
 from codeserve.engines.types import Grammar, GrammarKind
 
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
@@ -15,8 +16,13 @@ def json_object() -> Grammar:
 
 
 def json_schema(schema: Mapping[str, Any] | bool) -> Grammar:
-    """JSON that ``schema`` accepts."""
-    return Grammar(GrammarKind.JSON_SCHEMA, json.dumps(schema))
+    """JSON that ``schema`` accepts. Raises InvalidRequest for one that is nested too deeply."""
+    try:
+        return Grammar(GrammarKind.JSON_SCHEMA, json.dumps(schema))
+    except RecursionError as error:
+        raise InvalidRequest(
+            "The JSON schema is nested too deeply.", code="invalid_grammar"
+        ) from error
 
 
 def regex(pattern: str) -> Grammar:

@@ -1,7 +1,7 @@
 """Request fields that prescribe the form of the output: five dialects, one grammar."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
@@ -22,18 +22,16 @@ FORM_REFUSALS = ("invalid_grammar", UnsupportedFeature.code)
 """Codes with which an engine refuses a form."""
 
 
-def _json_schema(value: Any) -> Mapping[str, Any] | bool | None:
-    """A JSON schema; older clients of vLLM send it as JSON text."""
-    schema = value
-    if isinstance(value, str):
-        try:
-            schema = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise PydanticCustomError(
-                "invalid_value", "the text is not JSON: {error}.", {"error": str(error)}
-            ) from error
-    if schema is None or isinstance(schema, dict | bool):
-        return schema
+def _json_schema(value: Any) -> Grammar | None:
+    """What a JSON schema prescribes; older clients of vLLM send it as JSON text."""
+    try:
+        schema = json.loads(value) if isinstance(value, str) else value
+        if schema is None:
+            return None
+        if isinstance(schema, dict | bool):
+            return output_form.json_schema(schema)
+    except (ValueError, RecursionError, InvalidRequest) as error:
+        raise PydanticCustomError("invalid_value", "{error}", {"error": str(error)}) from error
     raise PydanticCustomError(
         "invalid_type",
         "expected a JSON schema (an object or a boolean), but it is {actual}.",
@@ -42,10 +40,10 @@ def _json_schema(value: Any) -> Mapping[str, Any] | bool | None:
 
 
 JsonSchema = Annotated[
-    Mapping[str, Any] | bool | None,
+    Grammar | None,
     PlainValidator(_json_schema, json_schema_input_type=dict[str, Any] | bool | str | None),
 ]
-"""A JSON schema, as an object, as a boolean or as JSON text."""
+"""A JSON schema, as an object, as a boolean or as JSON text: the grammar that it means."""
 
 
 class JsonSchemaFormat(Body):
@@ -137,7 +135,7 @@ def _forms(fields: FormFields) -> Iterator[Form]:
     if fields.grammar:
         yield "grammar", output_form.gbnf(fields.grammar)
     if fields.json_schema is not None:
-        yield "json_schema", output_form.json_schema(fields.json_schema)
+        yield "json_schema", fields.json_schema
 
 
 def _of_response_format(response_format: ResponseFormat) -> Iterator[Form]:
@@ -148,7 +146,7 @@ def _of_response_format(response_format: ResponseFormat) -> Iterator[Form]:
     if response_format.type == "json_schema" and named is not None and named.schema_ is not None:
         schema = named.schema_
     if schema is not None:
-        yield "response_format", output_form.json_schema(schema)
+        yield "response_format", schema
     elif response_format.type == "json_object":
         yield "response_format", output_form.json_object()
     else:
@@ -178,7 +176,7 @@ def _of_structured_outputs(structured: StructuredOutputs) -> Iterator[Form]:
 def _of_kinds(asked: StructuredOutputs, prefix: str) -> Iterator[Form]:
     """The forms of vLLM's fields, whose names begin with ``prefix``."""
     if asked.json_ is not None:
-        yield f"{prefix}json", output_form.json_schema(asked.json_)
+        yield f"{prefix}json", asked.json_
     if asked.regex:
         yield f"{prefix}regex", output_form.regex(asked.regex)
     if asked.choice:

@@ -62,6 +62,68 @@ def test_every_dialect_prescribes_one_grammar(fields: dict[str, Any], grammar: G
     assert form(**fields) == grammar
 
 
+ENUM = {"enum": ["left", "right"]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "texts"),
+    [
+        ({"response_format": {"type": "json_object", "schema": ENUM}}, {'"left"', '"right"'}),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "side", "schema": ENUM},
+                }
+            },
+            {'"left"', '"right"'},
+        ),
+        ({"structured_outputs": {"choice": ["yes", "no"]}}, {"yes", "no"}),
+        ({"guided_grammar": 'start: "a" | "b"'}, {"a", "b"}),
+        ({"guided_json": json.dumps(ENUM)}, {'"left"', '"right"'}),
+        ({"grammar": 'root ::= "x" ("y" | "z")'}, {"xy", "xz"}),
+        ({"guided_regex": "[ab]{2}"}, {"aa", "ab", "ba", "bb"}),
+    ],
+)
+def test_a_completion_has_the_prescribed_form(
+    client: httpx.Client, fields: dict[str, Any], texts: set[str]
+) -> None:
+    body = {"model": "fast", "prompt": "a", "max_tokens": 30, **fields}
+    (choice,) = client.post("/v1/completions", json=body).json()["choices"]
+    assert choice["text"] in texts
+    assert choice["finish_reason"] == "stop"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"structured_outputs": {"regex": "("}}, "structured_outputs.regex"),
+        ({"json_schema": {"type": "objekt"}}, "json_schema"),
+        ({"grammar": "root ::= missing"}, "grammar"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_form_that_cannot_be_kept_is_a_400_that_names_its_field(
+    client: httpx.Client, fields: dict[str, Any], param: str, stream: bool
+) -> None:
+    body = {"model": "fast", "prompt": "a", "stream": stream, **fields}
+    response = client.post("/v1/completions", json=body)
+    assert response.status_code == 400
+    error = response.json()["error"]
+    assert (error["param"], error["code"]) == (param, "invalid_grammar")
+
+
+@pytest.mark.parametrize("depth", range(940, 990, 2))
+def test_a_schema_of_any_depth_is_taken_or_refused(client: httpx.Client, depth: int) -> None:
+    schema = '{"items":' * depth + "{}" + "}" * depth
+    response = client.post(
+        "/v1/completions",
+        content=f'{{"model": "fast", "prompt": "a", "json_schema": {schema}}}',
+        headers={"content-type": "application/json"},
+    )
+    assert response.status_code == 400
+
+
 @pytest.mark.parametrize(
     "fields",
     [
