@@ -1,6 +1,5 @@
 """OpenAI's routes, with and without ``/v1``."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -22,6 +21,20 @@ COMPLETIONS = {
         "suffix": " / len(values)\n",
         "stream": True,
     },
+    "score a text": {
+        "model": "deepseek-coder-base",
+        "prompt": "def add(a, b): return a + b",
+        "max_tokens": 0,
+        "echo": True,
+        "logprobs": 5,
+    },
+    "answer in a form": {
+        "model": "deepseek-coder-base",
+        "prompt": "The capital of France as JSON: ",
+        "structured_outputs": {
+            "json": {"type": "object", "properties": {"capital": {"type": "string"}}}
+        },
+    },
 }
 
 CHATS = {
@@ -40,31 +53,6 @@ CHATS = {
     },
 }
 
-COMPLETIONS: Mapping[str, Any] = {
-    "continue": {"model": "deepseek-coder", "prompt": "def quicksort(", "max_tokens": 64},
-    "fill in the middle": {
-        "model": "deepseek-coder",
-        "prompt": "def mean(values):\n    return ",
-        "suffix": " / len(values)\n",
-        "stream": True,
-    },
-    "score a text": {
-        "model": "deepseek-coder",
-        "prompt": "def add(a, b): return a + b",
-        "max_tokens": 0,
-        "echo": True,
-        "logprobs": 5,
-    },
-    "answer in a form": {
-        "model": "deepseek-coder",
-        "prompt": "The capital of France as JSON: ",
-        "structured_outputs": {
-            "json": {"type": "object", "properties": {"capital": {"type": "string"}}}
-        },
-    },
-}
-"""Request bodies by what they ask for."""
-
 
 def openai_router(manager: ModelManager, responder: Responder) -> APIRouter:
     """Completions, chats and models. ``/completions`` is left to llama.cpp's native dialect."""
@@ -73,25 +61,24 @@ def openai_router(manager: ModelManager, responder: Responder) -> APIRouter:
     chat = ChatHandler(manager, responder)
     models = ModelsHandler(manager)
 
-    for path in ("/v1/completions", "/beta/completions"):
+    for path, handle, summary in (
+        ("/v1/completions", completions.handle, "Complete text"),
+        ("/beta/completions", completions.handle, "Complete text"),
+        (
+            "/v1/engines/{model_id:path}/completions",
+            completions.handle_engine,
+            "Complete text with the model that the path names",
+        ),
+    ):
         router.add_api_route(
             path,
-            completions.handle,
+            handle,
             methods=["POST"],
-            summary="Complete text",
+            summary=summary,
             response_model=None,
-            responses={200: _generated(Completion), **ERRORS},
-            openapi_extra=_examples(COMPLETIONS),
+            responses={200: _generated(Completion)},
+            openapi_extra=request_examples(COMPLETIONS),
         )
-    router.add_api_route(
-        "/v1/engines/{model_id:path}/completions",
-        completions.handle_engine,
-        methods=["POST"],
-        summary="Complete text with the model that the path names",
-        response_model=None,
-        responses={200: _generated(Completion), **ERRORS},
-        openapi_extra=_examples(COMPLETIONS),
-    )
     for path in ("/v1/chat/completions", "/chat/completions"):
         router.add_api_route(
             path,
@@ -104,18 +91,8 @@ def openai_router(manager: ModelManager, responder: Responder) -> APIRouter:
         )
     for path in ("/v1/models", "/models"):
         router.add_api_route(path, models.list_models, summary="List models")
-        router.add_api_route(
-            f"{path}/{{model_id:path}}",
-            models.show_model,
-            summary="Show a model",
-            responses={404: ERRORS[404]},
-        )
+        router.add_api_route(f"{path}/{{model_id:path}}", models.show_model, summary="Show a model")
     return router
-
-
-def _examples(bodies: Mapping[str, Any]) -> dict[str, Any]:
-    examples = {name: {"summary": name, "value": body} for name, body in bodies.items()}
-    return {"requestBody": {"content": {"application/json": {"examples": examples}}}}
 
 
 def _generated(model: type) -> dict[str, Any]:
