@@ -299,6 +299,12 @@ class TestRaw:
     def test_a_ready_made_fim_prompt_is_honoured(self, base: PromptFormat) -> None:
         assert spelled(base.raw(f"{BEGIN}a{HOLE}b{END}")) == f"«{BOS}»«{BEGIN}»a«{HOLE}»b«{END}»"
 
+    def test_a_bos_may_be_left_to_the_client(self, base: PromptFormat) -> None:
+        assert base.raw("a", add_bos=False) == (Text("a"),)
+        assert base.raw(f"{BOS}a", add_bos=False) == (Control(BOS), Text("a"))
+        bare = PromptFormat(msgspec.structs.replace(base.variant, bos=None))
+        assert bare.raw("a", add_bos=False) == (Text("a"),)
+
     def test_the_clients_own_bos_is_not_doubled(self, base: PromptFormat) -> None:
         assert base.raw(f"{BOS}x") == base.raw("x")
 
