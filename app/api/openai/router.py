@@ -14,22 +14,22 @@ from codeserve.app.edge.documentation import request_examples
 from codeserve.app.manager.manager import ModelManager
 
 COMPLETIONS = {
-    "continue": {"model": "deepseek-coder-base", "prompt": "def quicksort(", "max_tokens": 64},
+    "continue": {"model": "deepseek-coder", "prompt": "def quicksort(", "max_tokens": 64},
     "fill in the middle": {
-        "model": "deepseek-coder-base",
+        "model": "deepseek-coder",
         "prompt": "def mean(values):\n    return ",
         "suffix": " / len(values)\n",
         "stream": True,
     },
     "score a text": {
-        "model": "deepseek-coder-base",
+        "model": "deepseek-coder",
         "prompt": "def add(a, b): return a + b",
         "max_tokens": 0,
         "echo": True,
         "logprobs": 5,
     },
     "answer in a form": {
-        "model": "deepseek-coder-base",
+        "model": "deepseek-coder",
         "prompt": "The capital of France as JSON: ",
         "structured_outputs": {
             "json": {"type": "object", "properties": {"capital": {"type": "string"}}}
