@@ -45,7 +45,9 @@ class ToolCallReader:
     """Tells calls from text. Only an answer's beginning can be a call; it is held back until that
     is clear. Feed it one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, new_id: Callable[[], str] = new_call_id) -> None:
+        """``new_id`` makes the id of each call."""
+        self._new_id = new_id
         self._held = ""
         self._state: Callable[[], None] = self._opening
         self._pieces: list[Piece] = []
@@ -87,7 +89,7 @@ class ToolCallReader:
             raise _Held
         self._held = "{" + _after(rest, (*MIDDLE, "{"))
         self._index += 1
-        self._pieces.append(CallBegun(self._index, new_call_id(), name))
+        self._pieces.append(CallBegun(self._index, self._new_id(), name))
         self._state, self._scan = self._arguments, _ObjectScan()
 
     def _arguments(self) -> None:
