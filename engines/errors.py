@@ -58,12 +58,18 @@ class ContextLengthExceeded(InvalidRequest):
     code = "context_length_exceeded"
 
     @classmethod
-    def of(cls, prompt_tokens: int, context_length: int) -> "ContextLengthExceeded":
-        """The error for a prompt of ``prompt_tokens`` in a window of ``context_length`` tokens."""
+    def of(
+        cls, prompt_tokens: int, context_length: int, prompt_name: str = "prompt"
+    ) -> "ContextLengthExceeded":
+        """The error for a prompt of ``prompt_tokens`` in a window of ``context_length`` tokens;
+        ``prompt_name`` is the field that the client sent it in."""
+        full = prompt_tokens == context_length
+        room = ", and at least one must remain for the completion" if full else ""
         return cls(
             f"This model's maximum context length is {context_length} tokens. However, your "
-            f"prompt resulted in {prompt_tokens} tokens, and at least one must remain for the "
-            "completion. Please reduce the length of the prompt.",
+            f"{prompt_name} resulted in {prompt_tokens} tokens{room}. Please reduce the length of "
+            f"the {prompt_name}.",
+            param=prompt_name,
         )
 
 

@@ -181,6 +181,8 @@ class TextRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str = ""
     prompt: PromptSegments = ()
+    prompt_name: str = "prompt"
+    """The field that the client sent the prompt in, for errors."""
     max_tokens: int | None = None
     """None, or more than fits: up to the end of the context."""
     sampling: SamplingParams = SamplingParams()

@@ -63,6 +63,18 @@ async def test_a_prompt_that_fills_the_context_is_refused_with_both_numbers(
         await Generation.start(engine, ask("x" * length))
 
 
+async def test_a_prompt_that_is_too_long_is_named_as_the_client_named_it(
+    engine: Engine, ask: Ask
+) -> None:
+    with pytest.raises(ContextLengthExceeded) as refusal:
+        await Generation.start(engine, ask("x" * 40, prompt_name="messages"))
+    assert refusal.value.param == "messages"
+    assert refusal.value.message == (
+        "This model's maximum context length is 32 tokens. However, your messages resulted in 40 "
+        "tokens. Please reduce the length of the messages."
+    )
+
+
 async def test_a_prompt_that_leaves_room_for_one_token_gets_one(engine: Engine, ask: Ask) -> None:
     text, _ = await all_of(engine, ask("x" * 31))
     assert text == "o"
