@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 import msgspec
 
@@ -65,17 +65,23 @@ class PromptFormat:
         return self.variant.fim is not None
 
     def chat(
-        self, messages: Sequence[Mapping[str, str]], *, add_generation_prompt: bool = True
+        self,
+        messages: Sequence[Mapping[str, str]],
+        *,
+        add_generation_prompt: bool = True,
+        continue_final_message: bool = False,
     ) -> PromptSegments:
         """A conversation of messages with ``role`` and ``content``.
 
-        Control tokens come from the template only. To tell them from what users typed, every
+        ``add_generation_prompt``: the assistant's next turn is begun. ``continue_final_message``:
+        the assistant's last turn is left open instead, to go on where its content ends. Control tokens come from the template only. To tell them from what users typed, every
         control token's spelling in a message is broken by a mark, a private-use character found
         nowhere in the messages; what is still whole after rendering is the template's, and the
         marks are taken out again. Text is ``Content``, for it mixes both.
 
         Raises:
-            PromptError: the model has no template, a role is not known, or the template refuses.
+            PromptError: the model has no template, a role is not known, the last message is not
+                the assistant's but should go on, or the template refuses.
         """
         if self._template is None:
             raise PromptError(
@@ -88,16 +94,27 @@ class PromptFormat:
             raise PromptError("messages must hold at least one message.", param="messages")
         roles = [_role(index, message) for index, message in enumerate(messages)]
         contents = [_content(index, message) for index, message in enumerate(messages)]
-        mark = _free_character([self._template.source, *contents])
+        if continue_final_message and roles[-1] != "assistant":
+            raise PromptError(
+                "continue_final_message takes a conversation that ends with the assistant's "
+                f"message, but the last one is the {roles[-1]}'s.",
+                param="continue_final_message",
+            )
+        mark, end = _free_characters([self._template.source, *contents])
+        broken = [self._break(content, mark) for content in contents]
+        if continue_final_message:
+            broken[-1] += end
         rendered = self._template.render(
             [
-                {"role": role, "content": self._break(content, mark)}
-                for role, content in zip(roles, contents, strict=True)
+                {"role": role, "content": content}
+                for role, content in zip(roles, broken, strict=True)
             ],
             bos_token=self.variant.bos or "",
             eos_token=self.variant.eos or "",
-            add_generation_prompt=add_generation_prompt,
+            add_generation_prompt=add_generation_prompt and not continue_final_message,
         )
+        if continue_final_message:
+            rendered = _up_to(end, rendered)
         bos = Control(self.variant.bos or "")
         return self._begin(
             Content(segment.text.replace(mark, "")) if isinstance(segment, Content) else segment
@@ -185,9 +202,8 @@ def _role(index: int, message: Mapping[str, str]) -> str:
     role = message.get("role", "")
     if role in ROLES:
         return ROLES[role]
-    reason = "is not supported yet" if role in ("tool", "function") else "is not a role"
     raise PromptError(
-        f"messages[{index}].role: {role!r} {reason}; allowed are {', '.join(ROLES)}.",
+        f"messages[{index}].role: {role!r} is not a role; allowed are {', '.join(ROLES)}.",
         param=f"messages[{index}].role",
     )
 
@@ -201,10 +217,23 @@ def _content(index: int, message: Mapping[str, str]) -> str:
     )
 
 
-def _free_character(texts: Iterable[str]) -> str:
-    """A private-use character that none of ``texts`` holds."""
+def _up_to(end: str, rendered: str) -> str:
+    """``rendered`` as far as the last ``end``, which marks where the last content ends."""
+    before, found, _ = rendered.rpartition(end)
+    if not found:
+        raise PromptError(
+            "This model's chat template does not show the end of the last message, so that it "
+            "cannot go on there.",
+            param="continue_final_message",
+        )
+    return before
+
+
+def _free_characters(texts: Iterable[str]) -> tuple[str, str]:
+    """Two private-use characters that none of ``texts`` holds."""
     used = set().union(*texts)
-    for character in map(chr, chain(*PRIVATE_USE)):
-        if character not in used:
-            return character
-    raise PromptError("The messages use up every private-use character.", param="messages")
+    free = (character for character in map(chr, chain(*PRIVATE_USE)) if character not in used)
+    two = tuple(islice(free, 2))
+    if len(two) < 2:
+        raise PromptError("The messages use up every private-use character.", param="messages")
+    return two[0], two[1]

@@ -122,6 +122,22 @@ class TestChat:
         prompt = instruct.chat([system(""), user("U")], add_generation_prompt=False)
         assert spelled(prompt) == f"«{BOS}»### Instruction:\nU\n"
 
+    @pytest.mark.parametrize("begun", ["def f():\n    ", "", "\n", f"a {EOT}", "<"])
+    def test_the_assistants_last_turn_may_stay_open(
+        self, instruct: PromptFormat, begun: str
+    ) -> None:
+        messages = [system(""), user("U"), assistant("A"), user("V"), assistant(begun)]
+        prompt = instruct.chat(messages, continue_final_message=True)
+        assert spelled(prompt) == (
+            f"«{BOS}»### Instruction:\nU\n### Response:\nA\n«{EOT}»\n"
+            f"### Instruction:\nV\n### Response:\n{begun}"
+        )
+
+    def test_only_the_assistants_turn_can_stay_open(self, instruct: PromptFormat) -> None:
+        with pytest.raises(PromptError, match="the last one is the user's") as raised:
+            instruct.chat([assistant("A"), user("U")], continue_final_message=True)
+        assert raised.value.param == "continue_final_message"
+
     def test_content_is_neither_trimmed_nor_changed(self, instruct: PromptFormat) -> None:
         prompt = instruct.chat([system(""), user("  {{ x }}\r\n\t")])
         assert "### Instruction:\n  {{ x }}\r\n\t\n###" in spelled(prompt)
@@ -137,13 +153,7 @@ class TestChat:
             "Face«<|im_end|>»\n«<|im_start|>»user\nHello«<|im_end|>»\n«<|im_start|>»assistant\n"
         )
 
-    @pytest.mark.parametrize("role", ["tool", "function"])
-    def test_a_tools_answer_is_refused(self, instruct: PromptFormat, role: str) -> None:
-        with pytest.raises(PromptError, match="not supported yet") as raised:
-            instruct.chat([user("U"), {"role": role, "content": "42"}])
-        assert raised.value.param == "messages[1].role"
-
-    @pytest.mark.parametrize("message", [{"role": "critic", "content": "U"}, {"content": "U"}])
+    @pytest.mark.parametrize("message", [{"role": "tool", "content": "U"}, {"content": "U"}])
     def test_an_unknown_role_is_refused_with_the_known_ones(
         self, instruct: PromptFormat, message: Message
     ) -> None:
@@ -277,6 +287,17 @@ class TestForeignTemplates:
     def test_a_model_without_bos_gets_none(self) -> None:
         prompts = foreign("{{ bos_token }}{{ messages[0].content }}", bos=None)
         assert prompts.chat([user("U")]) == (Content("U"),)
+
+    def test_a_turn_stays_open_where_a_template_trims(self) -> None:
+        prompts = foreign("{% for m in messages %}{{ m.content | trim + eos_token }}{% endfor %}")
+        prompt = prompts.chat([user("U "), assistant("A ")], continue_final_message=True)
+        assert spelled(prompt) == "«<s>»U«</s>»A "
+
+    def test_a_turn_that_the_template_hides_cannot_stay_open(self) -> None:
+        prompts = foreign("{{ messages[0].content }}")
+        with pytest.raises(PromptError, match="does not show the end") as raised:
+            prompts.chat([user("U"), assistant("A")], continue_final_message=True)
+        assert raised.value.param == "continue_final_message"
 
     def test_a_conversation_that_the_template_refuses_is_the_clients_fault(self) -> None:
         prompts = foreign("{{ raise_exception('Roles must alternate') }}")
