@@ -74,7 +74,9 @@ class PromptFormat:
         """A conversation of messages with ``role`` and ``content``.
 
         ``add_generation_prompt``: the assistant's next turn is begun. ``continue_final_message``:
-        the assistant's last turn is left open instead, to go on where its content ends. Control tokens come from the template only. To tell them from what users typed, every
+        the assistant's last turn is left open instead, to go on where its content ends.
+
+        Control tokens come from the template only. To tell them from what users typed, every
         control token's spelling in a message is broken by a mark, a private-use character found
         nowhere in the messages; what is still whole after rendering is the template's, and the
         marks are taken out again. Text is ``Content``, for it mixes both.

@@ -194,7 +194,9 @@ def _stop_ids(request: TextRequest, own: frozenset[int]) -> tuple[frozenset[int]
 def _max_tokens(request: TextRequest, prompt_tokens: int, context_length: int) -> int:
     """How many tokens may follow the prompt: those asked for, as far as the context reaches."""
     if prompt_tokens == 0:
-        raise InvalidRequest("The prompt is empty: give at least one token.", param=request.prompt_name)
+        raise InvalidRequest(
+            "The prompt is empty: give at least one token.", param=request.prompt_name
+        )
     if prompt_tokens >= context_length:
         raise ContextLengthExceeded.of(prompt_tokens, context_length, request.prompt_name)
     if request.max_tokens is None:

@@ -67,7 +67,9 @@ async def test_a_prompt_that_is_too_long_is_named_as_the_client_named_it(
     engine: Engine, ask: Ask
 ) -> None:
     with pytest.raises(ContextLengthExceeded) as refusal:
-        await Generation.start(engine, ask("x" * 40, prompt_name="messages"))
+        await Generation.start(
+            engine, msgspec.structs.replace(ask("x" * 40), prompt_name="messages")
+        )
     assert refusal.value.param == "messages"
     assert refusal.value.message == (
         "This model's maximum context length is 32 tokens. However, your messages resulted in 40 "
