@@ -26,4 +26,5 @@ def _written_call(call: ToolCall) -> str:
         json.loads(arguments)
     except ValueError:
         arguments = json.dumps(arguments, ensure_ascii=False)
-    return f'{"".join(HEAD)}{call.name}"{"".join(MIDDLE)}{arguments}}}'
+    name = json.dumps(call.name, ensure_ascii=False).removeprefix('"')
+    return f"{''.join(HEAD)}{name}{''.join(MIDDLE)}{arguments}}}"

@@ -1,5 +1,6 @@
 """A conversation with tools in it, as plain turns for a template that knows no tools."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
@@ -18,8 +19,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls: tuple[ToolCall, ...] = ()
     """Of an assistant."""
     tool_call_id: str | None = None
-    """Of a tool: the call that it answers. None: it is told by ``name``, or is the first call
-    that has no result yet."""
+    """Of a tool: the call that it answers. None: it is told by ``name``, or by its place among the
+    results."""
     name: str | None = None
     """Of a tool."""
 
@@ -31,25 +32,20 @@ def messages(turns: Sequence[Turn], instructions: str, *, param: str) -> list[Me
     """``turns`` as messages of system, user and assistant, for a model's template.
 
     ``instructions`` go to the end of the first system message. Calls are text in the form that
-    models write them; results are users' turns that name their call, all that follow one another
-    in one. ``param``: the field of the request that an error names. Raises InvalidRequest for a
-    result without a call.
+    models write them. Results are the user's and name their call; those that follow one another,
+    and what the user says to them, are one message. ``param``: the field of the request that an
+    error names. Raises InvalidRequest for a result without a call.
     """
-    plain = [_plain(turn) for turn in _named(turns, param)]
-    merged: list[dict[str, str]] = []
-    for turn, message in zip(turns, plain, strict=True):
-        if turn.role == "tool" and merged and merged[-1]["role"] == "tool":
-            merged[-1]["content"] += f"\n\n{message['content']}"
-        elif turn.role == "user" and merged and merged[-1]["role"] == "tool":
-            merged[-1] = {
-                "role": "user",
-                "content": f"{merged[-1]['content']}\n\n{message['content']}",
-            }
+    said: list[dict[str, str]] = []
+    has_results = False
+    for turn in _named(turns, param):
+        role = "user" if turn.role == "tool" else turn.role
+        if has_results and role == "user":
+            said[-1]["content"] += f"\n\n{_text(turn)}"
         else:
-            merged.append(dict(message))
-    for message in merged:
-        message["role"] = "user" if message["role"] == "tool" else message["role"]
-    return _instructed(merged, instructions)
+            said.append({"role": role, "content": _text(turn)})
+        has_results = turn.role == "tool"
+    return _instructed(said, instructions)
 
 
 def _instructed(said: list[dict[str, str]], instructions: str) -> list[Message]:
@@ -57,52 +53,45 @@ def _instructed(said: list[dict[str, str]], instructions: str) -> list[Message]:
         return list(said)
     for message in said:
         if message["role"] in ("system", "developer"):
-            message["content"] = f"{message['content']}\n\n{instructions}".lstrip()
+            gap = "\n\n" if message["content"] else ""
+            message["content"] += gap + instructions
             return list(said)
     return [{"role": "system", "content": instructions}, *said]
 
 
-def _plain(turn: Turn) -> Message:
-    text = turn.text
+def _text(turn: Turn) -> str:
     if turn.role == "tool":
-        text = f"Result of {turn.name}:\n{text}"
-    elif turn.tool_calls:
-        text = f"{text}\n{written(turn.tool_calls)}".lstrip("\n")
-    return {"role": turn.role, "content": text}
+        return f"Result of {turn.name}:\n{turn.text}"
+    if turn.tool_calls:
+        return turn.text + "\n" * bool(turn.text) + written(turn.tool_calls)
+    return turn.text
 
 
 def _named(turns: Sequence[Turn], param: str) -> Iterator[Turn]:
     """``turns``, where each result bears the name of its call."""
-    calls: dict[str, ToolCall] = {}
-    unanswered: list[ToolCall] = []
+    names: dict[str, str] = {}
+    called: set[str] = set()
+    unanswered: deque[str] = deque()
     for turn in turns:
-        calls |= {call.id: call for call in turn.tool_calls}
-        unanswered += turn.tool_calls
+        if turn.tool_calls:
+            names |= {call.id: call.name for call in turn.tool_calls}
+            unanswered = deque(call.name for call in turn.tool_calls)
+            called.update(unanswered)
         if turn.role != "tool":
             yield turn
             continue
-        call = _call_of(turn, calls, unanswered, param)
-        if call in unanswered:
-            unanswered.remove(call)
-        yield msgspec.structs.replace(turn, name=call.name)
-
-
-def _call_of(
-    turn: Turn, calls: Mapping[str, ToolCall], unanswered: Sequence[ToolCall], param: str
-) -> ToolCall:
-    if turn.tool_call_id is not None:
-        found = calls.get(turn.tool_call_id)
-        what = f"for call {turn.tool_call_id!r}"
-    elif turn.name is not None:
-        found = next((call for call in unanswered if call.name == turn.name), None)
-        what = f"of {turn.name!r}"
-    else:
-        found = next(iter(unanswered), None)
-        what = "without an id"
-    if found is None:
-        raise InvalidRequest(
-            f"There is a tool's result {what}, but no assistant's turn before it makes that call.",
-            param=param,
-            code="invalid_value",
-        )
-    return found
+        following = unanswered.popleft() if unanswered else None
+        if turn.tool_call_id is not None:
+            name, what = names.get(turn.tool_call_id), f"for call {turn.tool_call_id!r}"
+        elif turn.name is not None:
+            name, what = turn.name if turn.name in called else None, f"of {turn.name!r}"
+        else:
+            name, what = following, "without an id"
+        if name is None:
+            raise InvalidRequest(
+                f"There is a tool's result {what}, but no assistant's turn before it makes that "
+                "call.",
+                param=param,
+                code="invalid_value",
+            )
+        yield msgspec.structs.replace(turn, name=name)

@@ -1,15 +1,17 @@
 """The tools of one request together."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import msgspec
 
 from codeserve.app.api.tools.call_form import written
 from codeserve.app.api.tools.conversation import Message, Turn, messages
-from codeserve.app.api.tools.grammar import tool_grammar
+from codeserve.app.api.tools.grammar import call_grammar
 from codeserve.app.api.tools.tool import ChoiceMode, Tool, ToolCall, ToolChoice
-from codeserve.engines.errors import InvalidRequest
+from codeserve.engines.errors import ClientError, InvalidRequest, UnsupportedFeature
 from codeserve.engines.types import Grammar
 
 INSTRUCTIONS = """\
@@ -18,7 +20,8 @@ You can call these tools, each given as JSON with the schema of its parameters:
 To call tools, answer with nothing but JSON in this form:
 {example}
 Arguments follow the schema of the tool. The result of each call comes in the next message.
-If no tool helps, or the results are there, answer in plain text."""
+If no tool helps, or the results are there, answer in plain text.
+"""
 
 
 class Toolbox(msgspec.Struct, frozen=True):
@@ -29,15 +32,15 @@ class Toolbox(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Raises InvalidRequest for two tools of a name, and for a choice of what is not there."""
-        names = [tool.name for tool in self.tools]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise InvalidRequest(
-                f"Two tools are called '{twice}'; each needs a name of its own.",
-                param="tools",
-                code="invalid_value",
-            )
-        unknown = sorted((self.choice.names or frozenset()) - {*names})
+        names = Counter(tool.name for tool in self.tools)
+        for name, count in names.most_common(1):
+            if count > 1:
+                raise InvalidRequest(
+                    f"{count} tools are called '{name}'; each needs a name of its own.",
+                    param="tools",
+                    code="invalid_value",
+                )
+        unknown = sorted((self.choice.names or frozenset()) - names.keys())
         if unknown:
             raise InvalidRequest(
                 f"There is no tool '{unknown[0]}' to choose; 'tools' has {', '.join(names)}.",
@@ -78,13 +81,32 @@ class Toolbox(msgspec.Struct, frozen=True):
         return messages(turns, self.instructions, param=param)
 
     def grammar(self, text_form: Grammar | None = None) -> Grammar | None:
-        """The form of the answer: calls, or text of ``text_form``; None: any text.
+        """The form of the answer: calls, or any text; None: any text.
 
-        Raises InvalidRequest for a form of text that cannot stand beside tools.
+        ``text_form``: the form that the request prescribes for text. Raises InvalidRequest where
+        the model is to choose between that and calls.
         """
         if not self.is_open:
             return text_form
-        return tool_grammar(self.offered, self.choice, text_form)
+        if text_form is not None and self.choice.mode is ChoiceMode.AUTO:
+            raise InvalidRequest(
+                "A prescribed form of the output, such as 'response_format', cannot stand beside "
+                "tools that the model may call or not. Forbid calls or require one.",
+                param="tool_choice",
+                code="invalid_value",
+            )
+        return call_grammar(self.offered, self.choice)
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Names ``tools`` in an engine's refusal of the grammar, which cannot know."""
+        try:
+            yield
+        except ClientError as error:
+            if self.is_open and error.code in ("invalid_grammar", UnsupportedFeature.code):
+                error.message = f"Invalid 'tools': {error.message}"
+                error.param = "tools"
+            raise
 
 
 def _shown(tool: Tool) -> str:

@@ -97,7 +97,7 @@ def test_what_follows_the_calls_is_text() -> None:
     assert (shown, len(calls)) == (" and more", 2)
 
 
-def test_what_only_begins_like_calls_is_not_lost() -> None:
+def test_what_breaks_the_form_is_text_from_there() -> None:
     shown, calls, reader = read('{"tool_calls":[1, 2]}', 1)
     assert (shown, calls) == ("1, 2]}", [])
     assert not reader.is_complete
