@@ -51,6 +51,25 @@ CHATS = {
         "stream": True,
         "stream_options": {"include_usage": True},
     },
+    "call a tool": {
+        "model": "deepseek-coder-instruct",
+        "messages": [{"role": "user", "content": "Do the tests pass?"}],
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": "run_tests",
+                    "description": "Run the tests of a folder.",
+                    "parameters": {
+                        "type": "object",
+                        "properties": {"path": {"type": "string"}},
+                        "required": ["path"],
+                    },
+                },
+            }
+        ],
+        "tool_choice": "auto",
+    },
 }
 
 

@@ -34,23 +34,13 @@ COMPLETION: Mapping[str, Neutral] = {
 
 CHAT: Mapping[str, Neutral] = {
     **GENERATION,
-    "add_generation_prompt": (True,),
     "add_special_tokens": (False,),
     "audio": (),
     "chat_template": ("",),
-    "continue_final_message": (False,),
+    "chat_template_kwargs": ({},),
     "documents": ([],),
-    "echo": (False,),
-    "function_call": ("none", "auto"),
-    "functions": ([],),
-    "logprobs": (False,),
     "modalities": (["text"],),
-    "prompt_logprobs": (),
-    "return_token_ids": (False,),
-    "return_tokens_as_token_ids": (False,),
-    "tool_choice": ("none", "auto"),
-    "tools": ([],),
-    "top_logprobs": (0,),
+    "return_prompt_text": (False,),
     "web_search_options": (),
 }
 
