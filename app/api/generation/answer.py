@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from codeserve.app.api.generation.logprobs import finite
+from codeserve.app.api.generation.stopwatch import Stopwatch
 from codeserve.engines.types import FinishReason, PromptReport, TextDelta, TokenLogprobs, Usage
 
 
@@ -22,6 +23,7 @@ class Answer:
     """Only if it was asked for."""
     usage: Usage | None = None
     """Of this choice alone."""
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     @property
     def text(self) -> str:
@@ -36,6 +38,7 @@ class Answer:
 
     def add(self, delta: TextDelta) -> None:
         """Take what ``delta`` adds."""
+        self.stopwatch.note(delta)
         self.pieces.append(delta.text)
         self.token_ids += delta.token_ids
         self.logprobs += delta.logprobs
