@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.health import health_router
+from codeserve.app.api.ollama.router import ollama_router
 from codeserve.app.api.openai.router import openai_router
 from codeserve.app.manager.manager import ModelManager
 
@@ -14,3 +15,4 @@ def api_routers(manager: ModelManager, responder: Responder) -> Iterator[APIRout
     """The routers of the dialects that this server speaks."""
     yield health_router(manager)
     yield openai_router(manager, responder)
+    yield ollama_router(manager, responder)
