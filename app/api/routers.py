@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.health import health_router
 from codeserve.app.api.ollama.router import ollama_router
+from codeserve.app.api.openai.embeddings import embeddings_router
 from codeserve.app.api.openai.router import openai_router
 from codeserve.app.manager.manager import ModelManager
 
@@ -15,4 +16,5 @@ def api_routers(manager: ModelManager, responder: Responder) -> Iterator[APIRout
     """The routers of the dialects that this server speaks."""
     yield health_router(manager)
     yield openai_router(manager, responder)
+    yield embeddings_router(manager)
     yield ollama_router(manager, responder)
