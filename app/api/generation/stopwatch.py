@@ -14,8 +14,11 @@ class Stopwatch:
     """The engine has taken the request."""
     first_token: float | None = None
     """None: not yet."""
+    last_token: float | None = None
+    """The latest one; None: none yet."""
 
     def note(self, delta: TextDelta) -> None:
         """``delta`` has come."""
-        if self.first_token is None and delta.token_ids:
-            self.first_token = time.perf_counter()
+        if delta.token_ids:
+            self.last_token = time.perf_counter()
+            self.first_token = self.first_token or self.last_token
