@@ -1,0 +1,71 @@
+"""POST /apply-template: what a conversation becomes."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from codeserve.app.api.generation.model_choice import ModelChoice, can_chat
+from codeserve.app.api.openai.body import Body
+from codeserve.app.api.openai.fields import MessageText
+from codeserve.app.manager.lease import LeasedModel
+from codeserve.model_specs.segments import Content, Control, PromptSegments, Segment, Text
+
+
+class Message(Body):
+    """One turn of a conversation."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: MessageText = None
+
+
+class TemplateRequest(Body):
+    """POST /apply-template."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"messages": [{"role": "user", "content": "Hello"}]}]}
+    )
+
+    model: str | None = None
+    messages: Annotated[list[Message], Field(min_length=1)]
+    add_generation_prompt: bool | None = None
+
+
+class RenderedTemplate(BaseModel):
+    """The prompt as text."""
+
+    prompt: str
+
+
+class TemplateHandler:
+    """Serves POST /apply-template."""
+
+    def __init__(self, models: ModelChoice) -> None:
+        self._models = models
+
+    async def handle(self, body: TemplateRequest) -> RenderedTemplate:
+        """The conversation's prompt, without the BOS, which ``/completion`` puts before it."""
+        with self._models.lease(body.model, can_chat) as model:
+            segments = conversation(
+                body.messages, model, with_reply_prompt=body.add_generation_prompt is not False
+            )
+            bos = Control(model.prompts.variant.bos or "")
+        return RenderedTemplate(prompt="".join(_text(part) for part in segments if part != bos))
+
+
+def conversation(
+    messages: Sequence[Message], model: LeasedModel, *, with_reply_prompt: bool
+) -> PromptSegments:
+    """The prompt of ``messages``. Raises PromptError for a model that has no chat template."""
+    turns = [{"role": message.role, "content": message.content or ""} for message in messages]
+    return model.prompts.chat(turns, add_generation_prompt=with_reply_prompt)
+
+
+def _text(segment: Segment) -> str:
+    match segment:
+        case Control(token):
+            return token
+        case Text(text) | Content(text):
+            return text
+        case _:
+            return ""
