@@ -9,6 +9,7 @@ from codeserve.app.api.health import health_router
 from codeserve.app.api.ollama.router import ollama_router
 from codeserve.app.api.openai.embeddings import embeddings_router
 from codeserve.app.api.llama_cpp.router import llama_cpp_router
+from codeserve.app.api.mistral.router import mistral_router
 from codeserve.app.api.openai.router import openai_router
 from codeserve.app.manager.manager import ModelManager
 
@@ -20,3 +21,4 @@ def api_routers(manager: ModelManager, responder: Responder) -> Iterator[APIRout
     yield embeddings_router(manager)
     yield ollama_router(manager, responder)
     yield llama_cpp_router(manager, responder)
+    yield mistral_router(manager, responder)

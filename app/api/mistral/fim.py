@@ -1,0 +1,136 @@
+"""POST /v1/fim/completions: a hole is filled, and the middle comes back in the shape of a chat."""
+
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from fastapi import Response
+
+from codeserve.app.api.generation.answer import Answer
+from codeserve.app.api.generation.choices import Choices
+from codeserve.app.api.generation.json_frames import JsonFrames, compact_json
+from codeserve.app.api.generation.model_choice import ModelChoice
+from codeserve.app.api.generation.plan import Plan
+from codeserve.app.api.generation.responder import Responder
+from codeserve.app.api.mistral.fim_types import (
+    FimChoice,
+    FimChunk,
+    FimChunkChoice,
+    FimCompletion,
+    FimDelta,
+    FimLastChunk,
+    FimMessage,
+    FimRequest,
+)
+from codeserve.app.api.openai.replies import usage_report
+from codeserve.app.edge.errors import error_json
+from codeserve.app.edge.exchange import CurrentExchange
+from codeserve.app.edge.sse import DONE, event, event_stream
+from codeserve.app.manager.lease import LeasedModel
+from codeserve.engines.errors import ServingError
+from codeserve.engines.types import FinishReason, SamplingParams, TextDelta, TextRequest, Usage
+from codeserve.model_specs.segments import Content, PromptSegments
+
+
+class FimReply:
+    """A ``chat.completion`` whose message is the middle."""
+
+    def __init__(self, model: str) -> None:
+        self.id = f"fim-{uuid.uuid4().hex}"
+        self._model = model
+        self._created = int(time.time())
+        self._texts = JsonFrames(event)
+        self._finish_reason: FinishReason | None = None
+
+    def whole(self, answers: Sequence[Answer], usage: Usage) -> bytes:
+        """Everything at once."""
+        choices = [
+            FimChoice(message=FimMessage(content=answer.text), finish_reason=answer.finish_reason)
+            for answer in answers
+        ]
+        completion = FimCompletion(
+            id=self.id,
+            created=self._created,
+            model=self._model,
+            choices=choices,
+            usage=usage_report(usage),
+        )
+        return compact_json(completion)
+
+    def opening(self, choices: Choices) -> Iterable[bytes]:
+        """The role, before all text."""
+        yield event(compact_json(self._chunk(FimDelta(role="assistant", content=""))))
+
+    def frames(self, choices: Choices, index: int, delta: TextDelta) -> Iterable[bytes]:
+        """Text; the end comes with the usage."""
+        self._finish_reason = delta.finish_reason
+        if delta.text:
+            yield self._texts.frame(
+                index, delta.text, lambda text: self._chunk(FimDelta(content=text))
+            )
+
+    def closing(self, usage: Usage) -> Iterable[bytes]:
+        """Why it ended, and the usage."""
+        choice = FimChunkChoice(delta=FimDelta(content=""), finish_reason=self._finish_reason)
+        last = FimLastChunk(
+            id=self.id,
+            created=self._created,
+            model=self._model,
+            choices=[choice],
+            usage=usage_report(usage),
+        )
+        yield event(compact_json(last))
+        yield DONE
+
+    def failure(self, error: ServingError) -> Iterable[bytes]:
+        """The error as an event."""
+        yield event(error_json(error))
+        yield DONE
+
+    def stream(self, frames: AsyncIterator[bytes], keepalive_seconds: float) -> Response:
+        """Server-sent events."""
+        return event_stream(frames, keepalive_seconds)
+
+    def _chunk(self, delta: FimDelta) -> FimChunk:
+        return FimChunk(
+            id=self.id,
+            created=self._created,
+            model=self._model,
+            choices=[FimChunkChoice(delta=delta)],
+        )
+
+
+class FimHandler:
+    """Serves POST /v1/fim/completions."""
+
+    def __init__(self, models: ModelChoice, responder: Responder) -> None:
+        self._models = models
+        self._responder = responder
+
+    async def handle(self, body: FimRequest, exchange: CurrentExchange) -> Response:
+        """Fill the hole between ``prompt`` and ``suffix``."""
+        exchange.record.model = body.model
+        model = exchange.resources.enter_context(self._models.lease(body.model))
+        exchange.record.model = model.id
+        reply = FimReply(model.id)
+        plan = Plan(id=reply.id, prompts=[_segments(body, model)], request=_request(body))
+        return await self._responder.respond(exchange, model, plan, reply, stream=bool(body.stream))
+
+
+def _segments(body: FimRequest, model: LeasedModel) -> PromptSegments:
+    if body.suffix:
+        return model.prompts.fim(body.prompt, body.suffix)
+    return (*model.prompts.raw(""), Content(body.prompt))
+
+
+def _request(body: FimRequest) -> TextRequest:
+    return TextRequest(
+        max_tokens=body.max_tokens,
+        stop=body.stop,
+        sampling=SamplingParams(
+            temperature=1.0 if body.temperature is None else body.temperature,
+            top_p=1.0 if body.top_p is None else body.top_p,
+            seed=body.random_seed,
+            min_tokens=body.min_tokens or 0,
+        ),
+    )
