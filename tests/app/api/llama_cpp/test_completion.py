@@ -34,6 +34,12 @@ CONTINUE: dict[str, Any] = {
     "top_p": None,
     "temperature": 0.01,
 }
+TWINNY: dict[str, Any] = {
+    "prompt": MARKED,
+    "stream": True,
+    "temperature": 0.2,
+    "max_tokens": 512,
+}
 PROXY_AI: dict[str, Any] = {
     "prompt": f"#one.py\ndef one():\n    return 1\n\n{MARKED}",
     "n_predict": 128,
@@ -81,12 +87,9 @@ def read(stream: Sequence[dict[str, Any]]) -> str:
     return text
 
 
-def test_tabby_reads_events_up_to_the_one_that_stops(tiny: httpx.Client) -> None:
-    assert read(events(tiny, TABBY)) == "total = a + b"
-
-
-def test_continue_reads_the_content_of_events(tiny: httpx.Client) -> None:
-    assert read(events(tiny, CONTINUE)) == "total = a + b"
+@pytest.mark.parametrize("body", [TABBY, CONTINUE, TWINNY], ids=["Tabby", "Continue", "twinny"])
+def test_editors_join_the_content_of_events(tiny: httpx.Client, body: dict[str, Any]) -> None:
+    assert read(events(tiny, body)) == "total = a + b"
 
 
 def test_proxy_ai_reads_one_object(tiny: httpx.Client) -> None:
