@@ -14,7 +14,7 @@ from codeserve.model_specs.prompt import PromptFormat
 from codeserve.model_specs.segments import Control, Ids, PromptSegments
 
 
-class CompletionRequest(GenerationOptions):
+class NativeCompletionRequest(GenerationOptions):
     """POST /completion."""
 
     model_config = ConfigDict(
@@ -32,7 +32,7 @@ class CompletionHandler:
         self._models = models
         self._responder = responder
 
-    async def handle(self, body: CompletionRequest, exchange: CurrentExchange) -> Response:
+    async def handle(self, body: NativeCompletionRequest, exchange: CurrentExchange) -> Response:
         """Continue each prompt."""
         exchange.record.model = body.model
         model = exchange.resources.enter_context(self._models.lease(body.model))

@@ -12,7 +12,7 @@ from codeserve.app.manager.lease import LeasedModel
 from codeserve.model_specs.segments import Content, Control, PromptSegments, Segment, Text
 
 
-class Message(Body):
+class Turn(Body):
     """One turn of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -27,7 +27,7 @@ class TemplateRequest(Body):
     )
 
     model: str | None = None
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[Turn], Field(min_length=1)]
     add_generation_prompt: bool | None = None
 
 
@@ -54,11 +54,11 @@ class TemplateHandler:
 
 
 def conversation(
-    messages: Sequence[Message], model: LeasedModel, *, with_reply_prompt: bool
+    turns: Sequence[Turn], model: LeasedModel, *, with_reply_prompt: bool
 ) -> PromptSegments:
-    """The prompt of ``messages``. Raises PromptError for a model that has no chat template."""
-    turns = [{"role": message.role, "content": message.content or ""} for message in messages]
-    return model.prompts.chat(turns, add_generation_prompt=with_reply_prompt)
+    """The prompt of ``turns``. Raises PromptError for a model that has no chat template."""
+    messages = [{"role": turn.role, "content": turn.content or ""} for turn in turns]
+    return model.prompts.chat(messages, add_generation_prompt=with_reply_prompt)
 
 
 def _text(segment: Segment) -> str:

@@ -18,6 +18,9 @@ from codeserve.model_specs.prompt import ContextFile
 OUTPUT_SHARE = 4
 """Of the context, one part in so many is kept free for the text, or less if less is asked for."""
 
+LEAST_OUTPUT = 8
+"""Tokens that are kept free in any case, as a text may have some more when its start is cut off."""
+
 UNNAMED = "context"
 """Heads a piece of context without a file name."""
 
@@ -110,5 +113,5 @@ def _prompt_tokens(body: InfillRequest, context_length: int) -> int:
     """Most tokens that the prompt may have."""
     for_output = context_length // OUTPUT_SHARE
     if body.limit is not None:
-        for_output = min(for_output, max(body.limit, 1))
+        for_output = min(for_output, max(body.limit, LEAST_OUTPUT))
     return context_length - for_output

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from codeserve.app.api.generation import output_form
@@ -62,8 +62,10 @@ Limit = Annotated[int, Field(ge=-2, lt=INT64)]
 class GenerationOptions(Body):
     """What ``/completion`` and ``/infill`` have in common."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     model: str | None = None
-    """None: the server chooses, see ModelChoice."""
+    """None: the first ready model that fills in a middle, or else the first ready one."""
     n_predict: Limit | None = None
     """-1 or None: to the end of the context. 0 fills the cache and generates nothing."""
     max_tokens: Limit | None = None

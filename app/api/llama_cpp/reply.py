@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 from fastapi import Response
-from pydantic import BaseModel
 
 from codeserve.app.api.generation.answer import Answer
 from codeserve.app.api.generation.choices import Choices
@@ -63,12 +62,12 @@ class NativeReply:
         answer = self._answers.setdefault(index, Answer(index))
         answer.add(delta)
         if not self._options.is_warm_up and (delta.text or delta.token_ids):
-            yield self._event(self._piece(answer, delta))
+            yield _event(self._piece(answer, delta).model_dump(exclude_none=True))
         if delta.finish_reason is not None:
             end = self._result(answer).model_copy(
                 update={"content": "", "tokens": [], "completion_probabilities": None}
             )
-            yield self._event(end)
+            yield _event({"content": "", "stop": True, **self._shown(end)})
 
     def closing(self, usage: Usage) -> Iterable[bytes]:
         """Nothing: the results have said it."""
@@ -121,18 +120,15 @@ class NativeReply:
     def _scores(self) -> bool:
         return bool(self._options.n_probs) and not self._options.is_warm_up
 
-    def _shown(self, result: BaseModel) -> dict[str, Any]:
+    def _shown(self, result: Result) -> dict[str, Any]:
         """``result`` or the fields of it that were asked for."""
         fields = result.model_dump(exclude_none=True)
         wanted = self._options.response_fields
         return select(fields, wanted) if wanted else fields
 
-    def _event(self, body: Piece | Result) -> bytes:
-        is_result = isinstance(body, Result)
-        shown = self._shown(body) if is_result else body.model_dump(exclude_none=True)
-        if is_result:
-            shown = {"content": "", "stop": True, **shown}
-        return event(msgspec.json.encode(shown))
+
+def _event(fields: Mapping[str, Any]) -> bytes:
+    return event(msgspec.json.encode(fields))
 
 
 def _text(prompt: PromptReport) -> str:

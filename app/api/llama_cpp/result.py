@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from codeserve.app.api.generation.answer import Answer
 from codeserve.engines.types import FinishReason, NamedToken, TokenLogprobs, Usage
@@ -29,6 +29,8 @@ class TokenProbabilities(TokenProbability):
 
 class Timings(BaseModel):
     """What was computed and how long it took, as the client saw it; times in milliseconds."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     cache_n: int
     """Tokens of the prompt that were cached."""
@@ -61,6 +63,8 @@ class Piece(BaseModel):
 
 class Result(BaseModel):
     """A whole generation; in a stream its last event, without the text."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     index: int
     content: str

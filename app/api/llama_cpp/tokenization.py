@@ -5,9 +5,9 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from codeserve.app.api.generation.model_choice import ModelChoice, can_chat
+from codeserve.app.api.generation.model_choice import ModelChoice, can_chat, can_fill
 from codeserve.app.api.llama_cpp.completion import without_bos
-from codeserve.app.api.llama_cpp.conversation import Message, conversation
+from codeserve.app.api.llama_cpp.conversation import Turn, conversation
 from codeserve.app.api.llama_cpp.fields import LARGEST_ID, check_ids
 from codeserve.app.api.openai.body import Body
 from codeserve.app.manager.lease import LeasedModel
@@ -21,12 +21,13 @@ class TokenizeRequest(Body):
     """POST /tokenize: ``content`` in llama.cpp's dialect, ``prompt`` or ``messages`` in vLLM's."""
 
     model_config = ConfigDict(
+        use_attribute_docstrings=True,
         json_schema_extra={
             "examples": [
                 {"content": "def add(a, b):", "add_special": True},
                 {"prompt": "def add(a, b):", "add_special_tokens": True},
             ]
-        }
+        },
     )
 
     model: str | None = None
@@ -39,7 +40,7 @@ class TokenizeRequest(Body):
     prompt: str | None = None
     add_special_tokens: bool | None = None
     """Begin with the BOS; vLLM's default for ``prompt``. A conversation has one in any case."""
-    messages: Annotated[list[Message] | None, Field(min_length=1)] = None
+    messages: Annotated[list[Turn] | None, Field(min_length=1)] = None
     add_generation_prompt: bool | None = None
     return_token_strs: bool | None = None
 
@@ -101,8 +102,8 @@ class TokenizationHandler:
 
     async def tokenize(self, body: TokenizeRequest) -> NativeTokens | CountedTokens:
         """The tokens of a text or of a conversation."""
-        lease = self._models.lease(body.model, can_chat) if body.messages else None
-        with lease or self._models.lease(body.model) as model:
+        able = can_chat if body.messages else can_fill
+        with self._models.lease(body.model, able) as model:
             tokenized = await model.tokenize(_segments(body, model))
             if body.content is not None:
                 return NativeTokens(tokens=_native(tokenized, with_pieces=bool(body.with_pieces)))

@@ -15,6 +15,7 @@ class FimRequest(Body):
     """POST /v1/fim/completions."""
 
     model_config = ConfigDict(
+        use_attribute_docstrings=True,
         json_schema_extra={
             "examples": [
                 {
@@ -25,7 +26,7 @@ class FimRequest(Body):
                     "temperature": 0,
                 }
             ]
-        }
+        },
     )
 
     model: str | None = None
