@@ -18,9 +18,6 @@ from codeserve.model_specs.prompt import ContextFile
 OUTPUT_SHARE = 4
 """Of the context, one part in so many is kept free for the text, or less if less is asked for."""
 
-LEAST_OUTPUT = 8
-"""Tokens that are kept free in any case, as a text may have some more when its start is cut off."""
-
 UNNAMED = "context"
 """Heads a piece of context without a file name."""
 
@@ -83,15 +80,13 @@ class InfillHandler:
         exchange.record.model = model.id
         _check(model)
         request = await body.request(model)
-        given = body.surroundings
-        around = await fit(given, _prompt_tokens(body, model.info.context_length), model)
+        most = _prompt_tokens(body, model.info.context_length)
+        prompt = await fit(body.surroundings, most, model)
         shown = settings(body, request, model)
-        reply = NativeReply(
-            model.id, model.info.context_length, body, shown, is_cut=around != given
-        )
+        reply = NativeReply(model.id, model.info.context_length, body, shown, is_cut=prompt.is_cut)
         plan = Plan(
             id=reply.id,
-            prompts=[model.prompts.fim(around.prefix, around.suffix, around.files)],
+            prompts=[prompt.segments],
             choices_per_prompt=body.choices_per_prompt,
             request=request,
         )
@@ -113,5 +108,5 @@ def _prompt_tokens(body: InfillRequest, context_length: int) -> int:
     """Most tokens that the prompt may have."""
     for_output = context_length // OUTPUT_SHARE
     if body.limit is not None:
-        for_output = min(for_output, max(body.limit, LEAST_OUTPUT))
+        for_output = min(for_output, max(body.limit, 1))
     return context_length - for_output

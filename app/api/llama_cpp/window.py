@@ -1,13 +1,14 @@
 """What of an infill's context fits into the model's."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.engines.worker.wire import Tokenized
 from codeserve.model_specs.prompt import ContextFile
-from codeserve.model_specs.segments import Content
+from codeserve.model_specs.segments import Ids, PromptSegments
+from codeserve.model_specs.spec import Variant
 
 CONTROL_TOKENS = 4
 """BOS and the three of the infill."""
@@ -27,50 +28,94 @@ class Surroundings:
     @property
     def longest(self) -> int:
         """More tokens than this it cannot have, as none stands for less than a byte."""
-        texts = (self.prefix, self.suffix, *map(_text, self.files))
-        return CONTROL_TOKENS + sum(len(text.encode(errors="surrogatepass")) for text in texts)
+        texts = sum(map(_length, (self.prefix, self.suffix)))
+        return CONTROL_TOKENS + texts + sum(self.file_lengths)
+
+    @property
+    def file_lengths(self) -> list[int]:
+        """The bytes that each file takes in a prompt."""
+        return [_length(f"#{file.path}\n{file.text}\n") for file in self.files]
 
 
-async def fit(around: Surroundings, tokens: int, model: LeasedModel) -> Surroundings:
-    """``around``, or as much of it as ``tokens`` hold: files are left out, the oldest first; then
-    the suffix loses its end and the prefix its beginning.
+@dataclass(frozen=True, slots=True)
+class FittedPrompt:
+    """A prompt that fits."""
 
-    Raises what ``model`` raises.
+    segments: PromptSegments
+    is_cut: bool
+    """It is not all that was given."""
+
+
+async def fit(around: Surroundings, tokens: int, model: LeasedModel) -> FittedPrompt:
+    """The prompt of ``around``, or of as much of it as ``tokens`` hold: files are left out, the
+    oldest first; then the suffix loses its end and the prefix its beginning.
+
+    Raises PromptError for a model that does not fill in a middle, and what ``model`` raises.
     """
+    segments = model.prompts.fim(around.prefix, around.suffix, around.files)
     if around.longest <= tokens:
-        return around
-    texts = (around.prefix, around.suffix, *map(_text, around.files))
-    tokenized = await asyncio.gather(*(model.tokenize((Content(text),)) for text in texts))
-    prefix, suffix, *files = tokenized
-    room = max(tokens - CONTROL_TOKENS, 0)
-    sizes = [len(file.token_ids) for file in files]
-    left = room - len(prefix.token_ids) - len(suffix.token_ids)
-    if left >= 0:
-        return Surroundings(around.prefix, around.suffix, _newest(around.files, sizes, left))
-    most_suffix = max(int(room * SUFFIX_SHARE), room - len(prefix.token_ids))
-    kept_suffix = min(len(suffix.token_ids), most_suffix)
-    return Surroundings(
-        prefix=_join(prefix, len(prefix.token_ids) - (room - kept_suffix), None),
-        suffix=_join(suffix, 0, kept_suffix),
+        return FittedPrompt(segments, is_cut=False)
+    tokenized = await model.tokenize(segments)
+    ids = cut(tokenized, around, tokens, model.info.variant)
+    return FittedPrompt((Ids(ids),), is_cut=ids != tokenized.token_ids)
+
+
+def cut(tokenized: Tokenized, around: Surroundings, most: int, variant: Variant) -> tuple[int, ...]:
+    """As much of the prompt of ``around`` as ``most`` tokens hold, which are at least those that
+    control."""
+    if len(tokenized.token_ids) <= most:
+        return tokenized.token_ids
+    kept = _without_files(tokenized, around.file_lengths, most, variant)
+    return _shortened(kept, most, variant)
+
+
+def _without_files(
+    tokenized: Tokenized, file_lengths: list[int], most: int, variant: Variant
+) -> tuple[int, ...]:
+    """The prompt from the first file on from which it has at most ``most`` tokens, or without
+    files."""
+    ids = tokenized.token_ids
+    bos = ids[: variant.bos is not None]
+    begin, _, _ = _markers(ids, variant)
+    starts = _starts(tokenized.spellings[len(bos) : begin], file_lengths)
+    for start in starts:
+        if len(ids) - start <= most:
+            return bos + ids[len(bos) + start :]
+    return bos + ids[begin:]
+
+
+def _starts(spellings: tuple[bytes, ...], lengths: list[int]) -> Iterator[int]:
+    """The tokens at which the texts of those ``lengths`` in bytes begin, but for the first."""
+    ends = list(accumulate(map(len, spellings)))
+    token = 0
+    for start in accumulate(lengths[:-1]):
+        while token < len(ends) and ends[token] <= start:
+            token += 1
+        yield token
+
+
+def _shortened(ids: tuple[int, ...], most: int, variant: Variant) -> tuple[int, ...]:
+    """A prompt that has at most ``most`` tokens, cut where it is farthest from the hole."""
+    begin, hole, end = _markers(ids, variant)
+    excess = len(ids) - most
+    if excess <= 0:
+        return ids
+    prefix, suffix = hole - begin - 1, end - hole - 1
+    room = max(prefix + suffix - excess, 0)
+    suffix = min(suffix, max(int(room * SUFFIX_SHARE), room - prefix))
+    first = hole - (room - suffix)
+    return ids[: begin + 1] + ids[first : hole + 1 + suffix] + ids[end:]
+
+
+def _markers(ids: tuple[int, ...], variant: Variant) -> tuple[int, int, int]:
+    """Where the tokens are that mark the beginning, the hole and the end."""
+    form = variant.fim
+    assert form is not None, "the prompt was made with it"
+    begin, hole, end = (
+        ids.index(variant.control_tokens[token]) for token in (form.begin, form.hole, form.end)
     )
+    return begin, hole, end
 
 
-def _newest(
-    files: Sequence[ContextFile], sizes: Sequence[int], room: int
-) -> tuple[ContextFile, ...]:
-    """The last of ``files`` that fit together into ``room`` tokens."""
-    first = len(files)
-    while first > 0 and sizes[first - 1] <= room:
-        first -= 1
-        room -= sizes[first]
-    return tuple(files[first:])
-
-
-def _join(tokenized: Tokenized, first: int, end: int | None) -> str:
-    """The text of some of the tokens, without the parts of characters that a cut has left."""
-    return b"".join(tokenized.spellings[max(first, 0) : end]).decode(errors="ignore")
-
-
-def _text(file: ContextFile) -> str:
-    """What the file becomes in a prompt."""
-    return f"#{file.path}\n{file.text}\n"
+def _length(text: str) -> int:
+    return len(text.encode(errors="surrogatepass"))

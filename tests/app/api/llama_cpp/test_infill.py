@@ -211,6 +211,7 @@ def test_too_many_files_lose_the_oldest_and_say_so(tiny: httpx.Client) -> None:
     assert answer["truncated"] is True
     assert 0 < len(shown) < 8
     assert shown == [f"f{n}" for n in range(8)][-len(shown) :]
+    assert answer["prompt"].startswith(f"<｜begin▁of▁sentence｜>#{shown[0]}.py\nx = ")
     assert answer["prompt"].endswith(f"{PREFIX}{LINE}<｜fim▁hole｜>{SUFFIX}<｜fim▁end｜>")
 
 
@@ -223,8 +224,25 @@ def test_too_long_a_file_is_cut_around_the_cursor_and_says_so(tiny: httpx.Client
     assert answer["truncated"] is True
     assert prefix.endswith("a299 = 299\n")
     assert suffix.startswith("b0 = 0\n")
-    assert len(prefix) > len(suffix) > 100
-    assert 480 < answer["tokens_evaluated"] <= 512 - 8
+    prefix_tokens, suffix_tokens = (
+        len(tiny.post("/tokenize", json={"content": text}).json()["tokens"])
+        for text in (prefix, suffix)
+    )
+    assert suffix_tokens == pytest.approx((prefix_tokens + suffix_tokens) / 4, abs=3)
+    assert answer["tokens_evaluated"] == 512 - 8
+
+
+def test_a_warm_up_with_too_much_is_cut_as_well(tiny: httpx.Client) -> None:
+    chunks = [{"text": f"x = {n}\n" * 20, "filename": f"f{n}.py"} for n in range(8)]
+    answer = infill(tiny, LLAMA_VSCODE_WARM_UP, input_extra=chunks)
+    assert (answer["content"], answer["truncated"]) == ("", True)
+
+
+def test_a_short_suffix_leaves_its_room_to_the_prefix(tiny: httpx.Client) -> None:
+    before = "".join(f"a{n} = {n}\n" for n in range(300))
+    answer = infill(tiny, {"input_prefix": before, "input_suffix": SUFFIX, "n_predict": 8})
+    assert answer["prompt"].endswith(f"a299 = 299\n<｜fim▁hole｜>{SUFFIX}<｜fim▁end｜>")
+    assert answer["tokens_evaluated"] == 512 - 8
 
 
 def test_what_fits_is_not_cut_although_it_has_many_bytes(tiny: httpx.Client) -> None:
