@@ -29,9 +29,14 @@ NEUTRAL: Mapping[str, float] = {
 }
 """What a sampler that is left out of ``samplers`` does: nothing."""
 
-DEFAULTS: Mapping[str, float] = {**NEUTRAL, "temperature": 0.8, "top_k": 40, "top_p": 0.95} | {
-    "min_p": 0.05
+DEFAULTS: Mapping[str, float] = {
+    "temperature": 0.8,
+    "top_k": 40,
+    "top_p": 0.95,
+    "min_p": 0.05,
+    "typical_p": 1.0,
 }
+"""What llama.cpp's server takes where nothing is given."""
 
 INFILL_MIN_P = 0.5
 """Our likeness of the sampler ``infill``, which leaves out unlikely tokens: of two tokens it keeps

@@ -15,6 +15,7 @@ from codeserve.app.api.llama_cpp.result import (
     Piece,
     Result,
     probabilities,
+    progress,
     select,
     stop_type,
     timings,
@@ -82,18 +83,20 @@ class NativeReply:
         return event_stream(frames, keepalive_seconds)
 
     def _piece(self, answer: Answer, delta: TextDelta) -> Piece:
-        so_far = Usage(completion_tokens=len(answer.token_ids))
-        timed = self._options.timings_per_token
         return Piece(
             index=answer.index,
             content=delta.text,
             tokens=list(delta.token_ids),
             completion_probabilities=probabilities(delta.logprobs) if self._scores else None,
-            timings=timings(answer, delta.usage or so_far, self._started) if timed else None,
+            timings=progress(answer, len(answer.token_ids), self._started)
+            if self._options.timings_per_token
+            else None,
         )
 
     def _result(self, answer: Answer) -> Result:
         warm_up, usage = self._options.is_warm_up, answer.usage or Usage()
+        if warm_up:
+            usage = msgspec.structs.replace(usage, completion_tokens=0)
         text = "" if warm_up else answer.text
         tokens = usage.prompt_tokens + usage.completion_tokens
         ended_full = answer.finish_reason is FinishReason.LENGTH and tokens >= self._context_length
@@ -103,7 +106,7 @@ class NativeReply:
             content=text,
             tokens=answer.token_ids if self._options.return_tokens and not warm_up else [],
             model=self._model,
-            tokens_predicted=0 if warm_up else usage.completion_tokens,
+            tokens_predicted=usage.completion_tokens,
             tokens_evaluated=usage.prompt_tokens,
             generation_settings=dict(self._settings),
             prompt=None if report is None else _text(report),

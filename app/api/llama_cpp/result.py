@@ -27,24 +27,29 @@ class TokenProbabilities(TokenProbability):
     top_logprobs: list[TokenProbability]
 
 
-class Timings(BaseModel):
-    """What was computed and how long it took, as the client saw it; times in milliseconds."""
+class Progress(BaseModel):
+    """How long it took, as the client saw it; times in milliseconds."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    cache_n: int
-    """Tokens of the prompt that were cached."""
-    prompt_n: int
-    """Tokens of the prompt that were computed."""
     prompt_ms: float
     """From the request to the first token, with the time in the queue."""
-    prompt_per_token_ms: float
-    prompt_per_second: float
     predicted_n: int
     predicted_ms: float
     """From the first tokens to the last ones."""
     predicted_per_token_ms: float
     predicted_per_second: float
+
+
+class Timings(Progress):
+    """What was computed, and how long it took."""
+
+    cache_n: int
+    """Tokens of the prompt that were cached."""
+    prompt_n: int
+    """Tokens of the prompt that were computed."""
+    prompt_per_token_ms: float
+    prompt_per_second: float
 
 
 class Piece(BaseModel):
@@ -57,7 +62,7 @@ class Piece(BaseModel):
     id_slot: int = -1
     completion_probabilities: list[TokenProbabilities] | None = None
     """Only with ``n_probs``."""
-    timings: Timings | None = None
+    timings: Progress | None = None
     """Only with ``timings_per_token``."""
 
 
@@ -91,22 +96,30 @@ class Result(BaseModel):
     """Only with ``n_probs``."""
 
 
-def timings(answer: Answer, usage: Usage, started: float) -> Timings:
-    """How long ``answer`` has taken since ``started``, on the clock of its own times."""
+def progress(answer: Answer, tokens: int, started: float) -> Progress:
+    """How long ``answer`` has taken for so many tokens since ``started``, on the clock of its own
+    times."""
     began = started if answer.began is None else answer.began
-    ended = began if answer.ended is None else answer.ended
-    prompt_n, predicted_n = usage.prompt_tokens - usage.cached_tokens, usage.completion_tokens
-    prompt_ms, predicted_ms = (began - started) * 1000, (ended - began) * 1000
+    predicted_ms = 0.0 if answer.ended is None else (answer.ended - began) * 1000
+    return Progress(
+        prompt_ms=(began - started) * 1000,
+        predicted_n=tokens,
+        predicted_ms=predicted_ms,
+        predicted_per_token_ms=_ratio(predicted_ms, tokens),
+        predicted_per_second=_ratio(tokens * 1000, predicted_ms),
+    )
+
+
+def timings(answer: Answer, usage: Usage, started: float) -> Timings:
+    """What ``answer`` has cost, and how long it has taken since ``started``."""
+    taken = progress(answer, usage.completion_tokens, started)
+    prompt_n = usage.prompt_tokens - usage.cached_tokens
     return Timings(
+        **taken.model_dump(),
         cache_n=usage.cached_tokens,
         prompt_n=prompt_n,
-        prompt_ms=prompt_ms,
-        prompt_per_token_ms=_ratio(prompt_ms, prompt_n),
-        prompt_per_second=_ratio(prompt_n * 1000, prompt_ms),
-        predicted_n=predicted_n,
-        predicted_ms=predicted_ms,
-        predicted_per_token_ms=_ratio(predicted_ms, predicted_n),
-        predicted_per_second=_ratio(predicted_n * 1000, predicted_ms),
+        prompt_per_token_ms=_ratio(taken.prompt_ms, prompt_n),
+        prompt_per_second=_ratio(prompt_n * 1000, taken.prompt_ms),
     )
 
 
