@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from codeserve.app.api.generation import output_form
@@ -17,7 +17,7 @@ from codeserve.app.api.openai.body import INT64, Body, Share
 from codeserve.app.api.openai.fields import StopStrings
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.engines.errors import UnsupportedFeature
-from codeserve.engines.types import Grammar, GrammarKind, SamplingParams, TextRequest
+from codeserve.engines.types import Grammar, SamplingParams, TextRequest
 from codeserve.model_specs.segments import Content
 
 NEUTRAL: Mapping[str, float] = {
@@ -66,8 +66,6 @@ Limit = Annotated[int, Field(ge=-2, lt=INT64)]
 
 class GenerationOptions(Body):
     """What ``/completion`` and ``/infill`` have in common."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     model: str | None = None
     """None: the first ready model that fills in a middle, or else the first ready one."""
@@ -197,7 +195,7 @@ class GenerationOptions(Body):
 
     def _grammar(self) -> Grammar | None:
         if self.grammar:
-            return Grammar(GrammarKind.GBNF, self.grammar)
+            return output_form.gbnf(self.grammar)
         return None if self.json_schema is None else output_form.json_schema(self.json_schema)
 
     async def _biases(self, model: LeasedModel) -> Mapping[int, float]:

@@ -6,10 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from codeserve.app.api.generation.answer import Answer
+from codeserve.app.api.generation.logprobs import finite
 from codeserve.engines.types import FinishReason, NamedToken, TokenLogprobs, Usage
-
-LEAST_LOGPROB = -9999.0
-"""Stands for minus infinity, which JSON has not."""
 
 
 class TokenProbability(BaseModel):
@@ -161,7 +159,7 @@ def _named(token: NamedToken) -> dict[str, Any]:
         "id": token.token_id,
         "token": token.spelling.decode(errors="replace"),
         "bytes": list(token.spelling),
-        "logprob": max(token.logprob, LEAST_LOGPROB),
+        "logprob": finite(token.logprob),
     }
 
 

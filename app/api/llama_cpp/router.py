@@ -12,7 +12,6 @@ from codeserve.app.api.llama_cpp.infill import InfillHandler
 from codeserve.app.api.llama_cpp.props import PropsHandler
 from codeserve.app.api.llama_cpp.result import Result
 from codeserve.app.api.llama_cpp.tokenization import TokenizationHandler
-from codeserve.app.api.openai.router import ERRORS
 from codeserve.app.manager.manager import ModelManager
 
 GENERATED: dict[str, Any] = {
@@ -28,7 +27,7 @@ GENERATED: dict[str, Any] = {
 
 def llama_cpp_router(manager: ModelManager, responder: Responder) -> APIRouter:
     """Completion, infill, tokens and properties; a missing ``model`` is chosen by the server."""
-    router = APIRouter(tags=["llama.cpp"], responses=ERRORS)
+    router = APIRouter(tags=["llama.cpp"])
     models = ModelChoice(manager)
     completions = CompletionHandler(models, responder)
     infills = InfillHandler(models, responder)

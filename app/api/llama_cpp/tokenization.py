@@ -21,7 +21,6 @@ class TokenizeRequest(Body):
     """POST /tokenize: ``content`` in llama.cpp's dialect, ``prompt`` or ``messages`` in vLLM's."""
 
     model_config = ConfigDict(
-        use_attribute_docstrings=True,
         json_schema_extra={
             "examples": [
                 {"content": "def add(a, b):", "add_special": True},

@@ -15,7 +15,6 @@ class FimRequest(Body):
     """POST /v1/fim/completions."""
 
     model_config = ConfigDict(
-        use_attribute_docstrings=True,
         json_schema_extra={
             "examples": [
                 {

@@ -6,13 +6,12 @@ from codeserve.app.api.generation.model_choice import ModelChoice
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.mistral.fim import FimHandler
 from codeserve.app.api.mistral.fim_types import FimCompletion
-from codeserve.app.api.openai.router import ERRORS
 from codeserve.app.manager.manager import ModelManager
 
 
 def mistral_router(manager: ModelManager, responder: Responder) -> APIRouter:
     """``/v1/fim/completions``; a missing ``model`` is chosen by the server."""
-    router = APIRouter(tags=["mistral"], responses=ERRORS)
+    router = APIRouter(tags=["mistral"])
     router.add_api_route(
         "/v1/fim/completions",
         FimHandler(ModelChoice(manager), responder).handle,
