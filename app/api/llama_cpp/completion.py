@@ -1,7 +1,6 @@
 """POST /completion: text goes on."""
 
 from fastapi import Response
-from pydantic import ConfigDict
 
 from codeserve.app.api.generation.model_choice import ModelChoice
 from codeserve.app.api.generation.plan import Plan
@@ -16,10 +15,6 @@ from codeserve.model_specs.segments import Control, Ids, PromptSegments
 
 class NativeCompletionRequest(GenerationOptions):
     """POST /completion."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"prompt": "def add(a, b):\n", "n_predict": 32}]}
-    )
 
     prompt: Prompts
     """A string; an array of token ids, which strings may stand between; or an array of prompts."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from codeserve.app.api.generation.model_choice import ModelChoice, can_chat
 from codeserve.app.api.openai.body import Body
@@ -21,10 +21,6 @@ class Turn(Body):
 
 class TemplateRequest(Body):
     """POST /apply-template."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"messages": [{"role": "user", "content": "Hello"}]}]}
-    )
 
     model: str | None = None
     messages: Annotated[list[Turn], Field(min_length=1)]

@@ -1,7 +1,6 @@
 """POST /infill: the hole at an editor's cursor is filled."""
 
 from fastapi import Response
-from pydantic import ConfigDict
 
 from codeserve.app.api.generation.model_choice import ModelChoice
 from codeserve.app.api.generation.plan import Plan
@@ -31,20 +30,6 @@ class InputExtra(Body):
 
 class InfillRequest(GenerationOptions):
     """POST /infill."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "input_prefix": "def add(a, b):\n",
-                    "input_suffix": "\n    return total\n",
-                    "input_extra": [{"filename": "use.py", "text": "print(add(1, 2))\n"}],
-                    "prompt": "    ",
-                    "n_predict": 32,
-                }
-            ]
-        }
-    )
 
     input_prefix: str
     """The lines before the cursor's."""

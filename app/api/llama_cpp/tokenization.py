@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from codeserve.app.api.generation.model_choice import ModelChoice, can_chat, can_fill
@@ -19,15 +19,6 @@ FORMS = ("content", "prompt", "messages")
 
 class TokenizeRequest(Body):
     """POST /tokenize: ``content`` in llama.cpp's dialect, ``prompt`` or ``messages`` in vLLM's."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"content": "def add(a, b):", "add_special": True},
-                {"prompt": "def add(a, b):", "add_special_tokens": True},
-            ]
-        },
-    )
 
     model: str | None = None
     content: str | None = None
@@ -56,8 +47,6 @@ class TokenizeRequest(Body):
 
 class DetokenizeRequest(Body):
     """POST /detokenize."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"tokens": [1551, 957]}]})
 
     model: str | None = None
     tokens: list[Annotated[int, Field(ge=0, le=LARGEST_ID)]]

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from codeserve.app.api.openai.body import INT64, Body, Share, TokenCount
@@ -13,20 +13,6 @@ from codeserve.engines.types import FinishReason
 
 class FimRequest(Body):
     """POST /v1/fim/completions."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "model": "deepseek-coder",
-                    "prompt": "def add(a, b):\n    ",
-                    "suffix": "\n    return total\n",
-                    "max_tokens": 64,
-                    "temperature": 0,
-                }
-            ]
-        },
-    )
 
     model: str | None = None
     """None: the first model that fills in a middle."""

@@ -6,7 +6,18 @@ from codeserve.app.api.generation.model_choice import ModelChoice
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.mistral.fim import FimHandler
 from codeserve.app.api.mistral.fim_types import FimCompletion
+from codeserve.app.edge.documentation import request_examples
 from codeserve.app.manager.manager import ModelManager
+
+FILLS = {
+    "fill": {
+        "model": "deepseek-coder-base",
+        "prompt": "def add(a, b):\n    ",
+        "suffix": "\n    return total\n",
+        "max_tokens": 64,
+        "temperature": 0,
+    },
+}
 
 
 def mistral_router(manager: ModelManager, responder: Responder) -> APIRouter:
@@ -25,5 +36,6 @@ def mistral_router(manager: ModelManager, responder: Responder) -> APIRouter:
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
             }
         },
+        openapi_extra=request_examples(FILLS),
     )
     return router
