@@ -6,10 +6,10 @@ from fastapi import APIRouter
 
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.health import health_router
-from codeserve.app.api.ollama.router import ollama_router
-from codeserve.app.api.openai.embeddings import embeddings_router
 from codeserve.app.api.llama_cpp.router import llama_cpp_router
 from codeserve.app.api.mistral.router import mistral_router
+from codeserve.app.api.ollama.router import ollama_router
+from codeserve.app.api.openai.embeddings import embeddings_router
 from codeserve.app.api.openai.router import openai_router
 from codeserve.app.manager.manager import ModelManager
 

@@ -95,10 +95,11 @@ class Result(BaseModel):
 
 
 def progress(answer: Answer, tokens: int, started: float) -> Progress:
-    """How long ``answer`` has taken for so many tokens since ``started``, on the clock of its own
-    times."""
-    began = started if answer.began is None else answer.began
-    predicted_ms = 0.0 if answer.ended is None else (answer.ended - began) * 1000
+    """How long ``answer`` has taken for so many tokens since ``started``, on the clock of its
+    stopwatch."""
+    watch = answer.stopwatch
+    began = watch.first_token or started
+    predicted_ms = ((watch.last_token or began) - began) * 1000
     return Progress(
         prompt_ms=(began - started) * 1000,
         predicted_n=tokens,
