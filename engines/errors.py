@@ -6,6 +6,7 @@
     │   │   └── ContextLengthExceeded
     │   ├── UnsupportedFeature     400  well formed, but this model or server cannot do it
     │   ├── ModelNotFound          404
+    │   ├── NothingStored          404
     │   ├── RequestTooLarge        413
     │   └── QueueFull              429
     └── ServerError                the server is at fault
@@ -83,6 +84,12 @@ class ModelNotFound(ClientError):
     """No model is served under the requested name."""
 
     code = "model_not_found"
+
+
+class NothingStored(ClientError):
+    """The server keeps nothing under the requested id."""
+
+    code = "not_found"
 
 
 class RequestTooLarge(ClientError):

@@ -9,9 +9,10 @@ DONE = b"data: [DONE]\n\n"
 """The last event of every stream."""
 
 
-def event(data: bytes) -> bytes:
-    """``data``, one line of UTF-8, as an event."""
-    return b"data: " + data + b"\n\n"
+def event(data: bytes, name: str = "") -> bytes:
+    """``data``, one line of UTF-8, as an event; without a ``name`` it is a message."""
+    head = f"event: {name}\n".encode() if name else b""
+    return head + b"data: " + data + b"\n\n"
 
 
 def event_stream(events: AsyncIterator[bytes], keepalive_seconds: float) -> EventSourceResponse:
