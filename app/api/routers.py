@@ -11,6 +11,7 @@ from codeserve.app.api.mistral.router import mistral_router
 from codeserve.app.api.ollama.router import ollama_router
 from codeserve.app.api.openai.embeddings import embeddings_router
 from codeserve.app.api.openai.router import openai_router
+from codeserve.app.api.responses.router import responses_router
 from codeserve.app.manager.manager import ModelManager
 
 
@@ -22,3 +23,4 @@ def api_routers(manager: ModelManager, responder: Responder) -> Iterator[APIRout
     yield ollama_router(manager, responder)
     yield llama_cpp_router(manager, responder)
     yield mistral_router(manager, responder)
+    yield responses_router(manager, responder)

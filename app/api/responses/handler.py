@@ -1,0 +1,102 @@
+"""POST /v1/responses: the model's answer to a conversation, of which nothing is stored."""
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from fastapi import Response as HttpResponse
+
+from codeserve.app.api.generation import output_form
+from codeserve.app.api.generation.plan import Plan
+from codeserve.app.api.generation.responder import Responder
+from codeserve.app.api.responses.reply import ResponseReply
+from codeserve.app.api.responses.request_types import ResponseRequest, TextFormat
+from codeserve.app.api.responses.response_types import Response
+from codeserve.app.api.responses.tools import toolbox_of
+from codeserve.app.api.responses.unsupported import STATELESS, refuse_unsupported
+from codeserve.app.api.tools.conversation import Turn
+from codeserve.app.edge.exchange import CurrentExchange
+from codeserve.app.manager.manager import ModelManager
+from codeserve.engines.errors import NothingStored
+from codeserve.engines.types import Grammar, SamplingParams, TextRequest
+
+
+class ResponsesHandler:
+    """Serves POST /v1/responses, and says of every stored response that there is none."""
+
+    def __init__(self, manager: ModelManager, responder: Responder) -> None:
+        self._manager = manager
+        self._responder = responder
+
+    async def create(self, body: ResponseRequest, exchange: CurrentExchange) -> HttpResponse:
+        """The model's next message, or its calls of `tools`. Nothing is stored: each request brings
+        its whole conversation, whatever `store` says."""
+        exchange.record.model = body.model
+        refuse_unsupported(body.model_extra or {})
+        model = exchange.resources.enter_context(self._manager.lease(body.model))
+        parallel = body.parallel_tool_calls is not False
+        toolbox = toolbox_of(body.tools, body.tool_choice, parallel=parallel)
+        response = _response(body, model.id)
+        plan = Plan(
+            id=response.id,
+            prompts=[model.prompts.chat(toolbox.messages(_turns(body), param="input"))],
+            request=TextRequest(
+                max_tokens=body.max_output_tokens,
+                logprobs=body.logprobs,
+                sampling=SamplingParams(
+                    temperature=response.temperature,
+                    top_p=response.top_p,
+                    grammar=toolbox.grammar(_grammar(body.text_format)),
+                ),
+            ),
+        )
+        reply = ResponseReply(response, with_calls=toolbox.is_open)
+        return await self._responder.respond(exchange, model, plan, reply, stream=bool(body.stream))
+
+    async def find(self, response_id: str) -> NoReturn:
+        """Always 404: this server stores no responses."""
+        raise NothingStored(
+            f"Response with id {response_id!r} not found. {STATELESS}", param="response_id"
+        )
+
+
+def _turns(body: ResponseRequest) -> Sequence[Turn]:
+    if not body.instructions:
+        return body.input
+    return (Turn(role="system", text=body.instructions), *body.input)
+
+
+def _grammar(form: TextFormat | None) -> Grammar | None:
+    match form:
+        case TextFormat(type="json_object"):
+            return output_form.json_object()
+        case TextFormat(type="json_schema", schema_=dict(schema)):
+            return output_form.json_schema(schema)
+        case _:
+            return None
+
+
+def _response(body: ResponseRequest, model: str) -> Response:
+    """The response before anything is generated."""
+    return Response(
+        id=f"resp_{uuid.uuid4().hex}",
+        created_at=int(time.time()),
+        model=model,
+        instructions=body.instructions,
+        max_output_tokens=body.max_output_tokens,
+        temperature=1.0 if body.temperature is None else body.temperature,
+        top_p=1.0 if body.top_p is None else body.top_p,
+        top_logprobs=body.top_logprobs or 0,
+        text=_text_options(body),
+        tools=list(body.tools),
+        tool_choice=body.tool_choice,
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        metadata=body.metadata or {},
+        user=body.user,
+    )
+
+
+def _text_options(body: ResponseRequest) -> dict[str, Any]:
+    form = body.text_format or TextFormat(type="text")
+    return {"format": form.model_dump(by_alias=True, exclude_none=True)}
