@@ -125,13 +125,13 @@ def client(server: RunningServer) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def start_server() -> Any:
     """Start a server of its own, to break it: ``with start_server(model, ...) as server``."""
     return running_server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_model() -> Any:
     """Make the settings of a fake model."""
     return fake_model

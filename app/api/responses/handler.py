@@ -5,9 +5,11 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+import msgspec
 from fastapi import Response as HttpResponse
 
 from codeserve.app.api.generation import output_form
+from codeserve.app.api.generation.defaults import default_sampling
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.responses.reply import ResponseReply
@@ -37,18 +39,20 @@ class ResponsesHandler:
         model = exchange.resources.enter_context(self._manager.lease(body.model))
         parallel = body.parallel_tool_calls is not False
         toolbox = toolbox_of(body.tools, body.tool_choice, parallel=parallel)
-        response = _response(body, model.id)
+        sampling = msgspec.structs.replace(
+            default_sampling(model.info.variant),
+            grammar=toolbox.grammar(_grammar(body.text_format)),
+            **_given(body),
+        )
+        response = _response(body, model.id, sampling)
         plan = Plan(
             id=response.id,
             prompts=[model.prompts.chat(toolbox.messages(_turns(body), param="input"))],
             request=TextRequest(
                 max_tokens=body.max_output_tokens,
                 logprobs=body.logprobs,
-                sampling=SamplingParams(
-                    temperature=response.temperature,
-                    top_p=response.top_p,
-                    grammar=toolbox.grammar(_grammar(body.text_format)),
-                ),
+                sampling=sampling,
+                prompt_name="input",
             ),
         )
         reply = ResponseReply(response, with_calls=toolbox.is_open)
@@ -77,7 +81,13 @@ def _grammar(form: TextFormat | None) -> Grammar | None:
             return None
 
 
-def _response(body: ResponseRequest, model: str) -> Response:
+def _given(body: ResponseRequest) -> dict[str, float]:
+    """What the request says of sampling itself."""
+    fields = {"temperature": body.temperature, "top_p": body.top_p}
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _response(body: ResponseRequest, model: str, sampling: SamplingParams) -> Response:
     """The response before anything is generated."""
     return Response(
         id=f"resp_{uuid.uuid4().hex}",
@@ -85,8 +95,8 @@ def _response(body: ResponseRequest, model: str) -> Response:
         model=model,
         instructions=body.instructions,
         max_output_tokens=body.max_output_tokens,
-        temperature=1.0 if body.temperature is None else body.temperature,
-        top_p=1.0 if body.top_p is None else body.top_p,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
         top_logprobs=body.top_logprobs or 0,
         text=_text_options(body),
         tools=list(body.tools),

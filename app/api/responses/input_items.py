@@ -7,7 +7,7 @@ import msgspec
 from pydantic import Field, PlainValidator
 
 from codeserve.app.api.generation.parts import TextPart, kind_of, read_part, read_text
-from codeserve.app.api.openai.body import Body
+from codeserve.app.api.openai.base_body import Body
 from codeserve.app.api.tools.conversation import Turn
 from codeserve.app.api.tools.tool import ToolCall
 from codeserve.app.edge.validation import wrong_type

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from codeserve.app.api.openai.body import Body, Share
+from codeserve.app.api.openai.base_body import Body
+from codeserve.app.api.openai.body import Share
 from codeserve.app.api.responses.input_items import Conversation
 from codeserve.app.api.responses.tools import Choice, FunctionTools
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import PlainValidator
 
 from codeserve.app.api.generation.parts import kind_of, read_part
-from codeserve.app.api.openai.body import Body
+from codeserve.app.api.openai.base_body import Body
 from codeserve.app.api.tools.tool import ChoiceMode, Tool, ToolChoice
 from codeserve.app.api.tools.toolbox import Toolbox
 from codeserve.app.edge.validation import wrong_type
