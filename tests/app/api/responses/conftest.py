@@ -17,8 +17,9 @@ CALLS = (
 
 @pytest.fixture(scope="session")
 def caller(start_server: Any, make_model: Any) -> Iterator[httpx.Client]:
-    """A client of a server whose model "caller" answers with two calls, a byte per token."""
-    with start_server(make_model("caller", script=CALLS)) as server, server.client() as client:
+    """A client of a server whose model "caller" answers with two calls, and "writer" with JSON."""
+    models = make_model("caller", script=CALLS), make_model("writer", script='{"city":"Köln"}')
+    with start_server(*models) as server, server.client() as client:
         yield client
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -150,6 +151,7 @@ def test_a_result_without_its_call_is_refused(client: httpx.Client) -> None:
         ({"tools": "all"}, "tools"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
+        ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": "always"}, "tool_choice"),
         ({"tool_choice": {"type": "file_search"}}, "tool_choice.type"),
         ({"tool_choice": {"type": "function", "name": "f"}}, "tool_choice"),
@@ -260,11 +262,11 @@ def test_log_probabilities_come_with_the_text(client: httpx.Client, events: Read
     asked = {"include": ["message.output_text.logprobs"], "top_logprobs": 2}
     body = {"model": "fast", "input": "hi", "max_output_tokens": 6, **asked}
     part = respond(client, **body)["output"][0]["content"][0]
-    assert bytes(sum((score["bytes"] for score in part["logprobs"]), [])).decode() == part["text"]
+    assert b"".join(bytes(score["bytes"]) for score in part["logprobs"]).decode() == part["text"]
     assert all(len(score["top_logprobs"]) == 2 for score in part["logprobs"])
     told = events(client, **body)
     pieces = [event for event in told if event["type"] == "response.output_text.delta"]
-    assert sum((piece["logprobs"] for piece in pieces), []) == part["logprobs"]
+    assert [score for piece in pieces for score in piece["logprobs"]] == part["logprobs"]
 
 
 def test_a_failure_in_mid_stream_fails_the_response_and_is_an_error(
@@ -282,15 +284,16 @@ def test_a_failure_in_mid_stream_fails_the_response_and_is_an_error(
     assert error["error"]["message"] == error["message"] == failed["response"]["error"]["message"]
 
 
+def wait_until_running(client: httpx.Client, count: int) -> None:
+    while client.get("/v1/models/slow").json()["running"] != count:
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_away_frees_its_slot(client: httpx.Client, stream: bool) -> None:
-    async def until_running(count: int) -> None:
-        while client.get("/v1/models/slow").json()["running"] != count:
-            await asyncio.sleep(0.02)
-
     body = {"model": "slow", "input": "a", "stream": stream}
     async with httpx.AsyncClient(base_url=client.base_url) as leaving:
         asking = asyncio.create_task(leaving.post(PATH, json=body))
-        await until_running(1)
+        await asyncio.to_thread(wait_until_running, client, 1)
         asking.cancel()
-    await until_running(0)
+    await asyncio.to_thread(wait_until_running, client, 0)
