@@ -32,7 +32,7 @@ def input_tokens(client: httpx.Client, **body: Any) -> int:
 
 
 def test_a_response_has_openais_shape(client: httpx.Client) -> None:
-    response = respond(client, max_output_tokens=4, metadata={"a": "b"})
+    response = respond(client, input="a shape", max_output_tokens=4, metadata={"a": "b"})
     assert response.pop("id").startswith("resp_")
     assert isinstance(response.pop("created_at"), int)
     (message,) = response.pop("output")
@@ -51,11 +51,11 @@ def test_a_response_has_openais_shape(client: httpx.Client) -> None:
         "incomplete_details": {"reason": "max_output_tokens"},
         "model": "fast",
         "usage": {
-            "input_tokens": 10,
+            "input_tokens": 15,
             "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
             "output_tokens": 4,
             "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": 14,
+            "total_tokens": 19,
         },
         "instructions": None,
         "max_output_tokens": 4,
@@ -249,6 +249,7 @@ def test_a_stream_tells_everything_in_order(client: httpx.Client, events: ReadEv
 def test_a_stream_ends_with_what_a_whole_response_says(
     client: httpx.Client, events: ReadEvents
 ) -> None:
+    respond(client, max_output_tokens=1)  # from now on the prompt is cached
     whole = respond(client, max_output_tokens=37)
     last = events(client, model="fast", input="hi", max_output_tokens=37)[-1]["response"]
     for response in (whole, last):
