@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter
 
+from codeserve.app.api.anthropic.router import anthropic_router
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.health import health_router
 from codeserve.app.api.llama_cpp.router import llama_cpp_router
@@ -24,3 +25,4 @@ def api_routers(manager: ModelManager, responder: Responder) -> Iterator[APIRout
     yield llama_cpp_router(manager, responder)
     yield mistral_router(manager, responder)
     yield responses_router(manager, responder)
+    yield anthropic_router(manager, responder)

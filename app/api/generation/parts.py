@@ -60,18 +60,29 @@ def kind_of(
     return kinds[name]
 
 
+def read_all(
+    kinds: Mapping[str, type[Part]], value: Any, at: Location, default: str = ""
+) -> list[Part]:
+    """An array of parts, each of what its ``type`` says.
+
+    Raises what ``kind_of`` and ``read_part`` raise, and InvalidRequest for what is no array.
+    """
+    if not isinstance(value, list):
+        raise wrong_type(field_path(at), "an array", value)
+    places = [(*at, index) for index in range(len(value))]
+    return [
+        read_part(kind_of(kinds, part, place, default), part, place)
+        for place, part in zip(places, value, strict=True)
+    ]
+
+
 def read_text(types: Collection[str], value: Any, at: Location) -> str:
     """A text, or an array of parts of one of ``types``, joined in order.
 
-    Raises what ``kind_of`` and ``read_part`` raise.
+    Raises what ``read_all`` raises.
     """
     if isinstance(value, str):
         return value
     if not isinstance(value, list):
         raise wrong_type(field_path(at), "a string or an array of text parts", value)
-    kinds = dict.fromkeys(types, TextPart)
-    places = [(*at, index) for index in range(len(value))]
-    return "".join(
-        read_part(kind_of(kinds, part, place), part, place).text
-        for place, part in zip(places, value, strict=True)
-    )
+    return "".join(part.text for part in read_all(dict.fromkeys(types, TextPart), value, at))

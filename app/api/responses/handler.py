@@ -11,12 +11,13 @@ from fastapi import Response as HttpResponse
 from codeserve.app.api.generation import output_form
 from codeserve.app.api.generation.defaults import default_sampling
 from codeserve.app.api.generation.plan import Plan
+from codeserve.app.api.generation.refusals import refuse
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.responses.reply import ResponseReply
 from codeserve.app.api.responses.request_types import ResponseRequest, TextFormat
 from codeserve.app.api.responses.response_types import Response
 from codeserve.app.api.responses.tools import toolbox_of
-from codeserve.app.api.responses.unsupported import STATELESS, refuse_unsupported
+from codeserve.app.api.responses.unsupported import REFUSED, STATELESS
 from codeserve.app.api.tools.conversation import Turn
 from codeserve.app.edge.exchange import CurrentExchange
 from codeserve.app.manager.manager import ModelManager
@@ -35,7 +36,7 @@ class ResponsesHandler:
         """The model's next message, or its calls of `tools`. Nothing is stored: each request brings
         its whole conversation, whatever `store` says."""
         exchange.record.model = body.model
-        refuse_unsupported(body.model_extra or {})
+        refuse(body.model_extra or {}, REFUSED, "/v1/responses")
         model = exchange.resources.enter_context(self._manager.lease(body.model))
         parallel = body.parallel_tool_calls is not False
         toolbox = toolbox_of(body.tools, body.tool_choice, parallel=parallel)

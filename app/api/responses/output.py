@@ -1,5 +1,6 @@
 """The output of a response, item by item, as it is generated."""
 
+import json
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -82,6 +83,15 @@ class CallDraft:
     id: str = field(default_factory=lambda: f"fc_{uuid.uuid4().hex}")
     pieces: list[str] = field(default_factory=list)
 
+    @property
+    def is_whole(self) -> bool:
+        """Its arguments have come to their end."""
+        try:
+            json.loads("".join(self.pieces))
+        except ValueError:
+            return False
+        return True
+
     def item(self, status: ItemStatus) -> FunctionCall:
         """The call as it stands."""
         return FunctionCall(
@@ -141,7 +151,8 @@ class Output:
             yield from self._add(self._reader.finish())
         if self._draft is None:
             yield from self._open(MessageDraft(0))
-        yield from self._close("incomplete" if cut_off else "completed")
+        is_whole = isinstance(self._draft, CallDraft) and self._draft.is_whole
+        yield from self._close("incomplete" if cut_off and not is_whole else "completed")
 
     def _add(self, pieces: Sequence[Piece]) -> Iterator[Event]:
         for piece in pieces:

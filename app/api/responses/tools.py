@@ -5,11 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import PlainValidator
 
-from codeserve.app.api.generation.parts import kind_of, read_part
+from codeserve.app.api.generation.parts import kind_of, read_all, read_part
 from codeserve.app.api.openai.base_body import Body
 from codeserve.app.api.tools.tool import ChoiceMode, Tool, ToolChoice
 from codeserve.app.api.tools.toolbox import Toolbox
-from codeserve.app.edge.validation import wrong_type
 from codeserve.engines.errors import InvalidRequest
 
 Mode = Literal["none", "auto", "required"]
@@ -82,15 +81,7 @@ def _choice(choice: Mode | FunctionName | AllowedTools, parallel: bool) -> ToolC
 
 
 def _read_tools(value: Any) -> tuple[FunctionTool, ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, list):
-        raise wrong_type("tools", "an array", value)
-    places = [("tools", index) for index in range(len(value))]
-    return tuple(
-        read_part(kind_of({"function": FunctionTool}, tool, place), tool, place)
-        for place, tool in zip(places, value, strict=True)
-    )
+    return () if value is None else (*read_all({"function": FunctionTool}, value, ("tools",)),)
 
 
 def _read_choice(value: Any) -> Mode | FunctionName | AllowedTools:

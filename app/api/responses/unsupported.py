@@ -1,14 +1,11 @@
 """Fields of OpenAI's that POST /v1/responses refuses, as to ignore them would mislead."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from codeserve.engines.errors import UnsupportedFeature
+from codeserve.app.api.generation.refusals import Refused
 
 STATELESS = "This server stores no responses: send the whole conversation in 'input'."
 ELSEWHERE = "POST /v1/chat/completions takes it."
 
-REFUSED: Mapping[str, tuple[Sequence[Any], str]] = {
+REFUSED: Refused = {
     "background": ((False,), "Wait for the response, or stream it."),
     "context_management": (([],), "Shorten 'input' yourself."),
     "conversation": ((), STATELESS),
@@ -28,17 +25,3 @@ REFUSED: Mapping[str, tuple[Sequence[Any], str]] = {
     "top_k": ((0, -1), ELSEWHERE),
     "truncation": (("disabled",), "No input is dropped unasked: shorten 'input' yourself."),
 }
-"""Field to the values that ask for nothing, besides null, and to what helps."""
-
-
-def refuse_unsupported(fields: Mapping[str, Any]) -> None:
-    """Raise UnsupportedFeature for the first of ``fields`` that is refused."""
-    for name, value in fields.items():
-        neutral, help_text = REFUSED.get(name, ((value,), ""))
-        if value is not None and value not in neutral:
-            raise UnsupportedFeature(
-                f"POST /v1/responses does not support '{name}' of {value!r}. {help_text}"
-                if isinstance(value, str | int | float)
-                else f"POST /v1/responses does not support '{name}'. {help_text}",
-                param=name,
-            )

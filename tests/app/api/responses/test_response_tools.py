@@ -43,6 +43,12 @@ def test_a_call_that_was_cut_off_is_incomplete(caller: httpx.Client) -> None:
     assert '{"city":"Köln"}'.startswith(call["arguments"])
 
 
+def test_a_call_before_the_cut_is_completed(caller: httpx.Client) -> None:
+    response = respond(caller, max_output_tokens=80)
+    assert response["status"] == "incomplete"
+    assert [item["status"] for item in response["output"]] == ["completed"]
+
+
 def test_the_results_go_back_with_the_calls(caller: httpx.Client, call_tokens: int) -> None:
     calls = respond(caller, max_output_tokens=call_tokens)["output"]
     results = [

@@ -1,0 +1,47 @@
+"""A server whose models answer with text or with calls, and streams as clients read them."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+Events = list[dict[str, Any]]
+
+CALLS = (
+    '{"tool_calls":[{"name":"weather","arguments":{"city":"Köln"}},'
+    '{"name":"weather","arguments":{"city":"Rom"}}]}'
+)
+
+
+@pytest.fixture(scope="session")
+def caller(start_server: Any, make_model: Any) -> Iterator[httpx.Client]:
+    """A client of a server whose model "caller" answers with two calls, a byte per token."""
+    with start_server(make_model("caller", script=CALLS)) as server, server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def call_tokens() -> int:
+    """How many tokens those calls are."""
+    return len(CALLS.encode())
+
+
+@pytest.fixture
+def events() -> Callable[..., Events]:
+    """Post a request for a streamed message; all of its events."""
+
+    def read(client: httpx.Client, **body: Any) -> Events:
+        response = client.post("/v1/messages", json={**body, "stream": True})
+        assert response.status_code == 200, response.text
+        assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        told = []
+        for event in response.text.removesuffix("\n\n").split("\n\n"):
+            if not event.startswith(":"):
+                name, data = event.split("\n")
+                told.append(json.loads(data.removeprefix("data: ")))
+                assert name == f"event: {told[-1]['type']}"
+        return told
+
+    return read
