@@ -36,7 +36,7 @@ class MessageUsage(BaseModel):
     output_tokens: int
 
 
-class Message(BaseModel):
+class AssistantMessage(BaseModel):
     """The model's answer."""
 
     id: str
@@ -59,7 +59,7 @@ class MessageStart(BaseModel):
     """The message, still empty."""
 
     type: Literal["message_start"] = "message_start"
-    message: Message
+    message: AssistantMessage
 
 
 class BlockStart(BaseModel):

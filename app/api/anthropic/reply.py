@@ -8,10 +8,10 @@ from fastapi import Response
 from codeserve.app.api.anthropic.content import Content
 from codeserve.app.api.anthropic.errors import AnthropicErrors
 from codeserve.app.api.anthropic.message_types import (
+    AssistantMessage,
     BlockEvent,
     Ending,
     Event,
-    Message,
     MessageDelta,
     MessageStart,
     MessageStop,
@@ -41,7 +41,7 @@ class MessageReply:
         (answer,) = answers
         for _ in self._read(answer.text, answer.finish_reason, answer.stop_reason):
             pass
-        message = Message(
+        message = AssistantMessage(
             id=self.id,
             model=self._model,
             content=self._content.blocks,
@@ -53,7 +53,7 @@ class MessageReply:
 
     def opening(self, choices: Choices) -> Iterable[bytes]:
         """The message, still empty; what was cached of its prompt is not known yet."""
-        message = Message(id=self.id, model=self._model, usage=_usage(choices.usage))
+        message = AssistantMessage(id=self.id, model=self._model, usage=_usage(choices.usage))
         yield _frame(MessageStart(message=message))
 
     def frames(self, choices: Choices, index: int, delta: TextDelta) -> Iterable[bytes]:

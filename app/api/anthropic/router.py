@@ -6,8 +6,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from codeserve.app.api.anthropic.handler import MessagesHandler
-from codeserve.app.api.anthropic.message_types import Message, TokenCountReply
+from codeserve.app.api.anthropic.message_types import AssistantMessage, TokenCountReply
 from codeserve.app.api.generation.responder import Responder
+from codeserve.app.edge.documentation import request_examples
 from codeserve.app.manager.manager import ModelManager
 
 QUESTION: Mapping[str, Any] = {
@@ -42,7 +43,7 @@ COUNTS: Mapping[str, Any] = {"A question": QUESTION, "With a tool": {**QUESTION,
 
 REPLIES: dict[int | str, dict[str, Any]] = {
     200: {
-        "model": Message,
+        "model": AssistantMessage,
         "description": "JSON, or with `stream` server-sent events.",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     }
@@ -60,7 +61,7 @@ def anthropic_router(manager: ModelManager, responder: Responder) -> APIRouter:
         summary="Create a message",
         response_model=None,
         responses=REPLIES,
-        openapi_extra=_examples(MESSAGES),
+        openapi_extra=request_examples(MESSAGES),
     )
     router.add_api_route(
         "/v1/messages/count_tokens",
@@ -68,11 +69,6 @@ def anthropic_router(manager: ModelManager, responder: Responder) -> APIRouter:
         methods=["POST"],
         summary="Count the tokens of a message",
         response_model=TokenCountReply,
-        openapi_extra=_examples(COUNTS),
+        openapi_extra=request_examples(COUNTS),
     )
     return router
-
-
-def _examples(bodies: Mapping[str, Any]) -> dict[str, Any]:
-    examples = {name: {"summary": name, "value": body} for name, body in bodies.items()}
-    return {"requestBody": {"content": {"application/json": {"examples": examples}}}}

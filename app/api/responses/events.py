@@ -3,6 +3,7 @@
 from pydantic import BaseModel
 
 from codeserve.app.api.responses.response_types import Logprob, OutputItem, OutputText, Response
+from codeserve.app.edge.errors import ErrorFields
 
 
 class Event(BaseModel):
@@ -74,15 +75,6 @@ class ArgumentsDoneEvent(Event):
     output_index: int
     name: str
     arguments: str
-
-
-class ErrorFields(BaseModel):
-    """What went wrong."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
 
 
 class ErrorEvent(Event):

@@ -8,7 +8,7 @@ from fastapi import Response as HttpResponse
 from codeserve.app.api.generation.answer import Answer
 from codeserve.app.api.generation.choices import Choices
 from codeserve.app.api.generation.json_frames import compact_json
-from codeserve.app.api.responses.events import ErrorEvent, ErrorFields, Event, ResponseEvent
+from codeserve.app.api.responses.events import ErrorEvent, Event, ResponseEvent
 from codeserve.app.api.responses.logprobs import text_logprobs
 from codeserve.app.api.responses.output import Output
 from codeserve.app.api.responses.response_types import (
@@ -18,6 +18,7 @@ from codeserve.app.api.responses.response_types import (
     ResponseFailure,
     ResponseUsage,
 )
+from codeserve.app.edge.errors import ErrorFields
 from codeserve.app.edge.sse import event, event_stream
 from codeserve.engines.errors import ServingError
 from codeserve.engines.types import FinishReason, TextDelta, TokenLogprobs, Usage

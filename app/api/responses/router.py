@@ -8,6 +8,8 @@ from fastapi import APIRouter
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.responses.handler import ResponsesHandler
 from codeserve.app.api.responses.response_types import Response
+from codeserve.app.edge.documentation import request_examples
+from codeserve.app.edge.errors import ErrorReply
 from codeserve.app.manager.manager import ModelManager
 
 EXAMPLES: Mapping[str, Any] = {
@@ -49,18 +51,18 @@ REPLIES: dict[int | str, dict[str, Any]] = {
 }
 
 STORED = (
-    ("/{response_id}", ["GET", "DELETE"]),
-    ("/{response_id}/cancel", ["POST"]),
-    ("/{response_id}/input_items", ["GET"]),
+    ("GET", "/{response_id}"),
+    ("DELETE", "/{response_id}"),
+    ("POST", "/{response_id}/cancel"),
+    ("GET", "/{response_id}/input_items"),
 )
-"""What OpenAI does with stored responses: paths and methods."""
+"""What OpenAI does with stored responses."""
 
 
 def responses_router(manager: ModelManager, responder: Responder) -> APIRouter:
     """The routes of the Responses API."""
     router = APIRouter(tags=["responses"])
     handler = ResponsesHandler(manager, responder)
-    examples = {name: {"summary": name, "value": body} for name, body in EXAMPLES.items()}
     for base in ("/v1/responses", "/responses"):
         router.add_api_route(
             base,
@@ -69,17 +71,16 @@ def responses_router(manager: ModelManager, responder: Responder) -> APIRouter:
             summary="Create a response",
             response_model=None,
             responses=REPLIES,
-            openapi_extra={
-                "requestBody": {"content": {"application/json": {"examples": examples}}}
-            },
+            openapi_extra=request_examples(EXAMPLES),
         )
-        for path, methods in STORED:
+        for method, path in STORED:
             router.add_api_route(
                 base + path,
                 handler.find,
-                methods=methods,
+                methods=[method],
                 summary="Stored responses: there are none",
                 response_model=None,
                 status_code=404,
+                responses={404: {"model": ErrorReply, "description": "Nothing is stored."}},
             )
     return router
