@@ -48,12 +48,15 @@ class AnthropicErrors:
         return OVERLOADED if status == 503 else status
 
     def body(self, error: ServingError, request_id: str) -> bytes:
-        """``{"type": "error", "error": {"type", "message"}, "request_id"}``."""
+        """``{"type": "error", "error": {"type", "message"}, "request_id"}``; the message names the
+        field at fault, as there is no other place for it."""
         kind = TYPES.get(status_of(error), "invalid_request_error")
+        is_named = error.param is None or error.param in error.message
+        message = error.message if is_named else f"{error.param}: {error.message}"
         return compact_json(
             {
                 "type": "error",
-                "error": {"type": kind, "message": error.message},
+                "error": {"type": kind, "message": message},
                 "request_id": request_id,
             }
         )
