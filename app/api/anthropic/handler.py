@@ -49,7 +49,10 @@ class MessagesHandler:
                 prompt_name="messages",
             ),
         )
-        return await self._responder.respond(exchange, model, plan, reply, stream=bool(body.stream))
+        with toolbox.blamed():
+            return await self._responder.respond(
+                exchange, model, plan, reply, stream=bool(body.stream)
+            )
 
     async def count_tokens(self, body: CountRequest, exchange: CurrentExchange) -> TokenCountReply:
         """How many tokens the prompt of such a message would be, with all that the model's

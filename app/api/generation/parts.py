@@ -52,8 +52,7 @@ def kind_of(
         )
     if not isinstance(name, str) or name not in kinds:
         raise UnsupportedFeature(
-            f"'{field_path(at)}' is of type {name!r}, but this server takes "
-            f"{' and '.join(map(repr, kinds))} there.",
+            f"'{where}' is {name!r}, but this server takes {' and '.join(map(repr, kinds))} there.",
             param=where,
             code="invalid_value",
         )

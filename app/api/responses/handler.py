@@ -57,7 +57,10 @@ class ResponsesHandler:
             ),
         )
         reply = ResponseReply(response, with_calls=toolbox.is_open)
-        return await self._responder.respond(exchange, model, plan, reply, stream=bool(body.stream))
+        with toolbox.blamed():
+            return await self._responder.respond(
+                exchange, model, plan, reply, stream=bool(body.stream)
+            )
 
     async def find(self, response_id: str) -> NoReturn:
         """Always 404: this server stores no responses."""

@@ -23,12 +23,6 @@ def caller(start_server: Any, make_model: Any) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def call_tokens() -> int:
-    """How many tokens those calls are."""
-    return len(CALLS.encode())
-
-
-@pytest.fixture
 def events() -> Callable[..., Events]:
     """Post a request for a streamed message; all of its events."""
 

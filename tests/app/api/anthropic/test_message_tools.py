@@ -29,8 +29,8 @@ def result(tool_use_id: str, **fields: Any) -> dict[str, Any]:
     return {"type": "tool_result", "tool_use_id": tool_use_id, **fields}
 
 
-def test_calls_are_blocks(caller: httpx.Client, call_tokens: int) -> None:
-    answer = message(caller, max_tokens=call_tokens)
+def test_calls_are_blocks(caller: httpx.Client) -> None:
+    answer = message(caller, max_tokens=999)
     assert answer["stop_reason"] == "tool_use"
     assert [(use["type"], use["name"], use["input"]) for use in answer["content"]] == [
         ("tool_use", "weather", {"city": "Köln"}),
@@ -47,8 +47,8 @@ def test_a_call_that_was_cut_off_is_left_out(caller: httpx.Client) -> None:
     assert [use["input"] for use in answer["content"]] == [{"city": "Köln"}]
 
 
-def test_the_results_go_back_with_the_calls(caller: httpx.Client, call_tokens: int) -> None:
-    uses = message(caller, max_tokens=call_tokens)["content"]
+def test_the_results_go_back_with_the_calls(caller: httpx.Client) -> None:
+    uses = message(caller, max_tokens=999)["content"]
     results = [result(use["id"], content="rain") for use in uses]
     said = [HELLO, {"role": "assistant", "content": uses}, {"role": "user", "content": results}]
     assert message(caller, messages=said)["usage"]["output_tokens"] == 1
@@ -97,6 +97,13 @@ def test_a_result_that_makes_no_sense_is_refused(
     assert named in reply.json()["error"]["message"]
 
 
+def test_a_schema_that_cannot_be_enforced_is_the_tools_fault(caller: httpx.Client) -> None:
+    tool = {**WEATHER, "input_schema": {"type": "object", "properties": {"city": {"$ref": "#/x"}}}}
+    reply = post(caller, tools=[tool])
+    assert reply.status_code == 400
+    assert "'tools'" in reply.json()["error"]["message"]
+
+
 def test_calls_without_results_are_refused(caller: httpx.Client) -> None:
     use = {"type": "tool_use", "id": "t1", "name": "weather", "input": {}}
     reply = post(caller, messages=[HELLO, {"role": "assistant", "content": [use]}])
@@ -105,10 +112,9 @@ def test_calls_without_results_are_refused(caller: httpx.Client) -> None:
 
 
 def test_tools_that_may_not_be_called_are_not_shown(caller: httpx.Client) -> None:
-    usages = [
-        message(caller, messages=[{"role": "user", "content": "Fresh?"}], **fields)["usage"]
-        for fields in ({"tools": []}, {"tool_choice": {"type": "none"}})
-    ]
+    said = [{"role": "user", "content": "Fresh?"}]
+    choices: list[dict[str, Any]] = [{"tools": []}, {"tool_choice": {"type": "none"}}]
+    usages = [message(caller, messages=said, **choice)["usage"] for choice in choices]
     bare, hidden = (usage["input_tokens"] + usage["cache_read_input_tokens"] for usage in usages)
     assert bare == hidden
 
@@ -121,10 +127,8 @@ def test_tools_that_may_not_be_called_are_not_shown(caller: httpx.Client) -> Non
         {"type": "tool", "name": "weather"},
     ],
 )
-def test_a_call_can_be_chosen(
-    caller: httpx.Client, choice: dict[str, Any], call_tokens: int
-) -> None:
-    answer = message(caller, tool_choice=choice, max_tokens=call_tokens)
+def test_a_call_can_be_chosen(caller: httpx.Client, choice: dict[str, Any]) -> None:
+    answer = message(caller, tool_choice=choice, max_tokens=999)
     assert answer["stop_reason"] == "tool_use"
 
 
@@ -134,8 +138,8 @@ def test_a_choice_of_an_unknown_tool_is_refused(caller: httpx.Client) -> None:
     assert "'sunshine'" in reply.json()["error"]["message"]
 
 
-def test_calls_are_streamed(caller: httpx.Client, call_tokens: int, events: ReadEvents) -> None:
-    told = events(caller, **ASKING, max_tokens=call_tokens)
+def test_calls_are_streamed(caller: httpx.Client, events: ReadEvents) -> None:
+    told = events(caller, **ASKING, max_tokens=999)
     for index, city in enumerate(("Köln", "Rom")):
         begun, *pieces, stop = [event for event in told if event.get("index") == index]
         assert begun["content_block"].pop("id").startswith("toolu_")

@@ -66,6 +66,15 @@ def test_the_limit_is_a_reason_to_stop(client: httpx.Client) -> None:
     assert answer["content"] == [text("Grü")]
 
 
+def test_the_end_of_the_answer_ends_the_turn(client: httpx.Client, events: ReadEvents) -> None:
+    form = {"format": {"type": "json_schema", "schema": {"const": "Grüße"}}}
+    answer = message(client, max_tokens=99, output_config=form)
+    assert (answer["stop_reason"], answer["stop_sequence"]) == ("end_turn", None)
+    assert answer["content"] == [text('"Grüße"')]
+    told = events(client, model="fast", messages=[HELLO], max_tokens=99, output_config=form)
+    assert told[-2]["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
+
+
 def test_what_was_cached_is_not_counted_as_input(client: httpx.Client) -> None:
     asked = [user("how much of this is cached?")]
     first, second = (message(client, messages=asked)["usage"] for _ in range(2))
@@ -125,7 +134,7 @@ def test_thoughts_are_not_shown(client: httpx.Client) -> None:
         ({"messages": None}, "messages"),
         ({"messages": []}, "messages"),
         ({"messages": ["hi"]}, "messages[0]"),
-        ({"messages": [{"role": "robot", "content": "hi"}]}, "messages[0].role"),
+        ({"messages": [{"role": "robot", "content": "hi"}]}, "messages[0].role: "),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [user([{"type": "image", "source": {}}])]}, "messages[0].content[0]"),
         ({"messages": [user([{"type": "document", "source": {}}])]}, "messages[0].content[0]"),
@@ -156,7 +165,7 @@ def test_what_cannot_be_done_is_refused_by_name(
     assert reply.status_code == 400, reply.text
     error = reply.json()
     assert (error["type"], error["error"]["type"]) == ("error", "invalid_request_error")
-    assert f"'{named}" in error["error"]["message"]
+    assert named in error["error"]["message"]
 
 
 def test_what_asks_for_nothing_passes(client: httpx.Client) -> None:

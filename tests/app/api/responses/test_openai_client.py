@@ -63,12 +63,8 @@ def test_every_event_is_one_that_the_client_knows(sync_client: openai.OpenAI) ->
     assert events[-1].response.output_text == "Grüße a"
 
 
-def test_the_streaming_helper_follows_calls(
-    calling_client: openai.OpenAI, call_tokens: int
-) -> None:
-    with calling_client.responses.stream(
-        model="caller", input="hi", tools=[TOOL], max_output_tokens=call_tokens
-    ) as stream:
+def test_the_streaming_helper_follows_calls(calling_client: openai.OpenAI) -> None:
+    with calling_client.responses.stream(model="caller", input="hi", tools=[TOOL]) as stream:
         response = stream.get_final_response()
     calls = [item for item in response.output if item.type == "function_call"]
     assert [call.parsed_arguments for call in calls] == [{"city": "Köln"}, {"city": "Rom"}]
@@ -79,9 +75,7 @@ class City(BaseModel):
 
 
 def test_text_is_parsed(calling_client: openai.OpenAI) -> None:
-    response = calling_client.responses.parse(
-        model="writer", input="hi", text_format=City, max_output_tokens=16
-    )
+    response = calling_client.responses.parse(model="writer", input="hi", text_format=City)
     assert response.output_parsed == City(city="Köln")
 
 

@@ -19,8 +19,8 @@ def respond(client: httpx.Client, **body: Any) -> dict[str, Any]:
     return response
 
 
-def test_calls_are_items(caller: httpx.Client, call_tokens: int) -> None:
-    response = respond(caller, max_output_tokens=call_tokens)
+def test_calls_are_items(caller: httpx.Client) -> None:
+    response = respond(caller)
     assert response["status"] == "completed"
     assert [(item["type"], item["status"]) for item in response["output"]] == [
         ("function_call", "completed")
@@ -49,8 +49,8 @@ def test_a_call_before_the_cut_is_completed(caller: httpx.Client) -> None:
     assert [item["status"] for item in response["output"]] == ["completed"]
 
 
-def test_the_results_go_back_with_the_calls(caller: httpx.Client, call_tokens: int) -> None:
-    calls = respond(caller, max_output_tokens=call_tokens)["output"]
+def test_the_results_go_back_with_the_calls(caller: httpx.Client) -> None:
+    calls = respond(caller)["output"]
     results = [
         {"type": "function_call_output", "call_id": call["call_id"], "output": "rain"}
         for call in calls
@@ -72,8 +72,8 @@ def test_tools_that_may_not_be_called_are_not_shown(caller: httpx.Client, choice
     assert response["usage"]["input_tokens"] == bare
 
 
-def test_calls_are_streamed(caller: httpx.Client, call_tokens: int, events: ReadEvents) -> None:
-    told = events(caller, **ASKING, max_output_tokens=call_tokens)
+def test_calls_are_streamed(caller: httpx.Client, events: ReadEvents) -> None:
+    told = events(caller, **ASKING)
     assert {event["type"].removeprefix("response.") for event in told} == {
         "created",
         "in_progress",
