@@ -85,7 +85,7 @@ def test_a_result_is_shown_to_the_model(
     ("content", "named"),
     [
         ([result("t9", content="rain")], "'t9'"),
-        ([result("t9", content=[{"type": "image"}])], "'messages[0].content[0].content[0]'"),
+        ([result("t9", content=[{"type": "image"}])], "'messages[0].content[0].content[0].type'"),
         ([{"type": "tool_result"}], "'messages[0].content[0].tool_use_id'"),
     ],
 )
