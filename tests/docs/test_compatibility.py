@@ -26,7 +26,7 @@ def tests_in(path: Path) -> set[str]:
     return {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
 
 
-@pytest.mark.parametrize("row", rows(), ids=lambda row: row[0])
+@pytest.mark.parametrize("row", list(rows()), ids=lambda row: row[0])
 def test_a_row_has_a_verdict_and_a_test_that_exists(row: list[str]) -> None:
     *_, verdict, proof = row
     assert verdict.split()[0].strip(",;:") in VERDICTS

@@ -1,6 +1,7 @@
 import math
 
 from codeserve.app.api.generation.answer import Answer
+from codeserve.app.api.generation.stopwatch import Stopwatch
 from codeserve.app.api.llama_cpp.result import probabilities, select, stop_type, timings
 from codeserve.engines.types import FinishReason, NamedToken, TokenLogprobs, Usage
 
@@ -21,7 +22,7 @@ def test_scored_tokens_have_llama_cpps_shape() -> None:
 
 
 def test_times_are_divided_among_tokens() -> None:
-    answer = Answer(0, began=3.0, ended=5.0)
+    answer = Answer(0, stopwatch=Stopwatch(first_token=3.0, last_token=5.0))
     shown = timings(answer, Usage(prompt_tokens=10, cached_tokens=6, completion_tokens=5), 2.0)
     assert shown.model_dump() == {
         "cache_n": 6,
@@ -37,7 +38,11 @@ def test_times_are_divided_among_tokens() -> None:
 
 
 def test_no_time_is_no_speed() -> None:
-    shown = timings(Answer(0, began=1.0, ended=1.0), Usage(completion_tokens=1), 1.0)
+    shown = timings(
+        Answer(0, stopwatch=Stopwatch(first_token=1.0, last_token=1.0)),
+        Usage(completion_tokens=1),
+        1.0,
+    )
     assert (shown.prompt_per_token_ms, shown.predicted_per_second) == (0, 0)
 
 
