@@ -22,7 +22,7 @@ from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.batching.step_backend import Chunk
 from codeserve.engines.errors import ModelLoadError, ServingError
 from codeserve.engines.text.tokenizer import Tokenizer
-from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest
+from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest, TokenScore
 from codeserve.model_specs.spec import Variant
 
 BOS, EOS = 256, 257
@@ -162,14 +162,11 @@ class FakeBackend:
 
     def _outcome(self, chunk: Chunk) -> Outcome:
         request, constraint = self._open[chunk.slot]
-        position = chunk.start + len(chunk.token_ids) - len(request.prompt_ids)
-        byte = self._script[position % len(self._script)]
-        following = request.prompt_ids[chunk.start + 1 :][: len(chunk.token_ids)]
-        on_prompt = Scorer(self._rows(len(following)), request.prompt_logprobs or 0)
-        scored = enumerate(following) if chunk.scores_prompt else ()
-        prompt_scores = [on_prompt.score(index, token_id) for index, token_id in scored]
+        prompt_scores = self._score_prompt(chunk, request) if chunk.scores_prompt else ()
         if not chunk.samples:
             return Outcome(prompt_scores=prompt_scores)
+        position = chunk.start + len(chunk.token_ids) - len(request.prompt_ids)
+        byte = self._script[position % len(self._script)]
         if constraint is None and request.logprobs is None:
             return Outcome([byte], prompt_scores=prompt_scores)
         rows = self._rows(1, byte)
@@ -180,6 +177,11 @@ class FakeBackend:
             return Outcome(error=error)
         scores = [] if on_sampled is None else [on_sampled.score(0, token)]
         return Outcome([token], scores, prompt_scores)
+
+    def _score_prompt(self, chunk: Chunk, request: GenerationRequest) -> list[TokenScore]:
+        following = request.prompt_ids[chunk.start + 1 :][: len(chunk.token_ids)]
+        scorer = Scorer(self._rows(len(following)), request.prompt_logprobs or 0)
+        return [scorer.score(index, token_id) for index, token_id in enumerate(following)]
 
     def _rows(self, count: int, likeliest: int = BOS) -> Any:
         """Logits that fall from id to id, but for the likeliest and BOS."""

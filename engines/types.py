@@ -176,7 +176,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The engine's effective own settings."""
 
 
-class TextRequest(msgspec.Struct, frozen=True, kw_only=True):
+class TextRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One prompt to continue, as the API process sends it to a worker."""
 
     id: str = ""
@@ -247,7 +247,7 @@ class PromptReport(msgspec.Struct, frozen=True):
     """One for each token, if asked for; None for the first."""
 
 
-class TextDelta(msgspec.Struct, frozen=True, kw_only=True):
+class TextDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a generation has added since the last delta."""
 
     text: str = ""

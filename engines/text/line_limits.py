@@ -37,6 +37,8 @@ class LineLimits:
 
     def feed(self, text: str) -> str:
         """``text`` up to a limit. Indentation is held back until what follows is known."""
+        if self._line_seconds is None and not self._least_indent:
+            return text
         if self._started is None:
             self._started = self._clock()
         shown = self._indented(text) if self._least_indent else text
