@@ -29,6 +29,23 @@ ASSETS = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon.png")
 
 REFERENCE = "#/components/schemas/{model}"
 
+EVENT_STREAM: Mapping[str, Any] = {
+    "text/event-stream": {
+        "itemSchema": {
+            "type": "object",
+            "properties": {
+                "event": {"type": "string"},
+                "data": {"type": "string", "description": "JSON, or `[DONE]`."},
+            },
+            "required": ["data"],
+        }
+    }
+}
+"""The content of a response that is server-sent events, in the words of OpenAPI 3.2."""
+
+JSON_LINES: Mapping[str, Any] = {"application/x-ndjson": {"itemSchema": {"type": "object"}}}
+"""The content of a response that is a JSON object on each line."""
+
 ALWAYS: Mapping[type[ServingError], str] = {ServerError: "The server broke."}
 
 WITH_PARAMETERS: Mapping[type[ServingError], str] = {

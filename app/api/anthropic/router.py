@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from codeserve.app.api.anthropic.handler import MessagesHandler
 from codeserve.app.api.anthropic.message_types import AssistantMessage, TokenCountReply
 from codeserve.app.api.generation.responder import Responder
-from codeserve.app.edge.documentation import request_examples
+from codeserve.app.edge.documentation import EVENT_STREAM, request_examples
 from codeserve.app.manager.manager import ModelManager
 
 QUESTION: Mapping[str, Any] = {
@@ -45,7 +45,7 @@ REPLIES: dict[int | str, dict[str, Any]] = {
     200: {
         "model": AssistantMessage,
         "description": "JSON, or with `stream` server-sent events.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": EVENT_STREAM,
     }
 }
 

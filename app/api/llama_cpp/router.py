@@ -12,7 +12,7 @@ from codeserve.app.api.llama_cpp.infill import InfillHandler
 from codeserve.app.api.llama_cpp.props import PropsHandler
 from codeserve.app.api.llama_cpp.result import Result
 from codeserve.app.api.llama_cpp.tokenization import TokenizationHandler
-from codeserve.app.edge.documentation import request_examples
+from codeserve.app.edge.documentation import EVENT_STREAM, request_examples
 from codeserve.app.manager.manager import ModelManager
 
 BASE, INSTRUCT = "deepseek-coder-base", "deepseek-coder-instruct"
@@ -58,7 +58,7 @@ GENERATED: dict[str, Any] = {
         "`response_fields` the chosen fields under their paths. With `stream` server-sent events, "
         "each with `content` and `stop`, and without `[DONE]`."
     ),
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": EVENT_STREAM,
 }
 
 

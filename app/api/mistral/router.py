@@ -6,7 +6,7 @@ from codeserve.app.api.generation.model_choice import ModelChoice
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.mistral.fim import FimHandler
 from codeserve.app.api.mistral.fim_types import FimCompletion
-from codeserve.app.edge.documentation import request_examples
+from codeserve.app.edge.documentation import EVENT_STREAM, request_examples
 from codeserve.app.manager.manager import ModelManager
 
 FILLS = {
@@ -33,7 +33,7 @@ def mistral_router(manager: ModelManager, responder: Responder) -> APIRouter:
             200: {
                 "model": FimCompletion,
                 "description": "JSON, or with `stream` server-sent events.",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                "content": EVENT_STREAM,
             }
         },
         openapi_extra=request_examples(FILLS),

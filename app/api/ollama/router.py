@@ -14,7 +14,7 @@ from codeserve.app.api.ollama.generate_types import GenerateLoaded, GenerateResu
 from codeserve.app.api.ollama.models import ModelsHandler
 from codeserve.app.api.ollama.server import greet, show_version
 from codeserve.app.api.ollama.unavailable import UnavailableHandler
-from codeserve.app.edge.documentation import request_examples
+from codeserve.app.edge.documentation import JSON_LINES, request_examples
 from codeserve.app.manager.manager import ModelManager
 
 REFUSED: dict[str, Any] = {"model": OllamaErrorReply, "description": "Always."}
@@ -122,5 +122,5 @@ def _generated(model: Any) -> dict[str, Any]:
         "model": model,
         "description": "With `stream`, which is the default, JSON objects, one a line; else the "
         "last one alone, with all of the text.",
-        "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        "content": JSON_LINES,
     }

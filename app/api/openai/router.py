@@ -10,7 +10,7 @@ from codeserve.app.api.openai.chat_types import ChatCompletion
 from codeserve.app.api.openai.completion_types import Completion
 from codeserve.app.api.openai.completions import CompletionHandler
 from codeserve.app.api.openai.models import ModelsHandler
-from codeserve.app.edge.documentation import request_examples
+from codeserve.app.edge.documentation import EVENT_STREAM, request_examples
 from codeserve.app.manager.manager import ModelManager
 
 COMPLETIONS = {
@@ -115,9 +115,8 @@ def openai_router(manager: ModelManager, responder: Responder) -> APIRouter:
 
 
 def _generated(model: type) -> dict[str, Any]:
-    stream: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
     return {
         "model": model,
         "description": "JSON, or with `stream` server-sent events.",
-        "content": stream,
+        "content": EVENT_STREAM,
     }

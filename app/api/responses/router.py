@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.responses.handler import ResponsesHandler
 from codeserve.app.api.responses.response_types import Response
-from codeserve.app.edge.documentation import request_examples
+from codeserve.app.edge.documentation import EVENT_STREAM, request_examples
 from codeserve.app.edge.errors import ErrorReply
 from codeserve.app.manager.manager import ModelManager
 
@@ -46,7 +46,7 @@ REPLIES: dict[int | str, dict[str, Any]] = {
     200: {
         "model": Response,
         "description": "JSON, or with `stream` server-sent events.",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": EVENT_STREAM,
     }
 }
 

@@ -1,8 +1,11 @@
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.eventually import eventually
 
 Stream = Callable[[str, dict[str, Any]], list[dict[str, Any]]]
 
@@ -169,8 +172,12 @@ def test_a_prompt_beyond_the_context_is_a_400_before_any_header(
 def test_one_prompt_beyond_the_context_refuses_them_all(client: httpx.Client) -> None:
     body = {"model": "short", "prompt": ["a", "a" * 40], "stream": True}
     assert client.post(PATH, json=body).status_code == 400
-    status = client.get("/v1/models/short").json()
-    assert (status["running"], status["waiting"]) == (0, 0)
+
+    def is_idle() -> bool:
+        status = client.get("/v1/models/short").json()
+        return (status["running"], status["waiting"]) == (0, 0)
+
+    asyncio.run(eventually(is_idle))
 
 
 def test_tokens_beyond_the_context_are_clamped(client: httpx.Client) -> None:
