@@ -6,6 +6,8 @@ from fractions import Fraction
 from math import lcm
 from typing import Any, NoReturn
 
+from codeserve.engines.structured.closed_objects import closed
+
 OPTIONS = "x-guidance"
 WHITESPACE = r" |\r?\n[ \t]{0,40}"
 """Between two tokens of JSON, at most once: a space, or a line break and an indentation."""
@@ -14,7 +16,7 @@ MAX_REMAINDERS = 20_000
 
 
 def bounded(text: str) -> str:
-    """The schema, with the bound on whitespace.
+    """The schema with closed objects and the bound on whitespace.
 
     Raises ValueError, with a message that follows a colon.
     """
@@ -28,7 +30,10 @@ def bounded(text: str) -> str:
 
 
 def with_bounds(schema: Any) -> str:
-    """The parsed schema as JSON text, with the bound on whitespace. Raises ValueError."""
+    """The parsed schema as JSON text, with closed objects and the bound on whitespace.
+
+    Raises ValueError.
+    """
     if schema is True:
         schema = {}
     if schema is False:
@@ -38,7 +43,11 @@ def with_bounds(schema: Any) -> str:
     if OPTIONS in schema:
         raise ValueError(f"the key {OPTIONS!r} is not supported")
     _check_multiples(schema)
-    return json.dumps({OPTIONS: {"whitespace_pattern": WHITESPACE}} | schema, allow_nan=False)
+    try:
+        options = {OPTIONS: {"whitespace_pattern": WHITESPACE}}
+        return json.dumps(options | closed(schema), allow_nan=False)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _check_multiples(schema: Any) -> None:

@@ -122,7 +122,12 @@ async def test_the_async_client_streams(async_client: anthropic.AsyncAnthropic) 
 
 
 @pytest.mark.parametrize(
-    "choice", [{"type": "any"}, {"type": "tool", "name": WEATHER}], ids=["any", "named"]
+    "choice",
+    [
+        {"type": "any", "disable_parallel_tool_use": True},
+        {"type": "tool", "name": WEATHER},
+    ],
+    ids=["any", "named"],
 )
 def test_a_tool_is_used(client: anthropic.Anthropic, choice: Any) -> None:
     message = client.messages.create(**ASKED_FOR_WEATHER, tool_choice=choice)

@@ -111,5 +111,5 @@ def test_a_body_sent_as_a_form_says_what_to_do(server: Server) -> None:
         f"{server.url}/v1/completions",
     )
     body, _, status = answer.rpartition("\n")
-    assert status == "400"
+    assert status == "415"
     assert "Content-Type: application/json" in json.loads(body)["error"]["message"]

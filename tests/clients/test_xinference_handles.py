@@ -35,9 +35,3 @@ def test_a_model_is_described(client: RESTfulClient) -> None:
     assert described["model_type"] == "LLM"
     assert described["model_ability"] == ["generate"]
     assert described["context_length"] == 512
-
-
-def test_a_refusal_says_why(client: RESTfulClient) -> None:
-    """The client shows the body's ``detail``, and else only the status."""
-    with pytest.raises(RuntimeError, match="does not exist"):
-        client.describe_model("none")

@@ -20,7 +20,7 @@ def rows() -> Iterator[list[str]]:
 
 
 @cache
-def tests_in(path: Path) -> set[str]:
+def names_in(path: Path) -> set[str]:
     tree = ast.parse(path.read_text())
     kinds = ast.FunctionDef | ast.AsyncFunctionDef
     return {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
@@ -35,4 +35,4 @@ def test_a_row_has_a_verdict_and_a_test_that_exists(row: list[str]) -> None:
     for file, test in named:
         assert test.startswith("test_") or file.endswith(".mjs")
         path = ROOT / "tests" / file
-        assert test in (tests_in(path) if path.suffix == ".py" else path.read_text())
+        assert test in (names_in(path) if path.suffix == ".py" else path.read_text())

@@ -31,6 +31,9 @@ class ModelCard(BaseModel):
     permission: list[dict[str, Any]] = []
     """Empty: every model may be used by everyone who may use the server."""
     meta: ModelMeta | None
+    model_type: Literal["LLM"] = "LLM"
+    """Xinference's clients choose their handle by this and the next one."""
+    model_ability: list[Literal["generate", "chat"]]
     state: str
     phase: str
     progress: float | None

@@ -38,6 +38,7 @@ def _card(status: ModelStatus) -> dict[str, Any]:
         "created": status.created,
         "root": status.id,
         "meta": info and _meta(info),
+        "model_ability": _abilities(info),
         "state": status.state,
         "phase": status.phase,
         "progress": status.progress,
@@ -47,6 +48,12 @@ def _card(status: ModelStatus) -> dict[str, Any]:
         "device": info and info.device,
         "error": status.error,
     }
+
+
+def _abilities(info: EngineInfo | None) -> list[str]:
+    if info is None:
+        return []
+    return ["generate"] if info.variant.chat_template is None else ["chat"]
 
 
 def _meta(info: EngineInfo) -> ModelMeta:

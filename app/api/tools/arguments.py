@@ -5,17 +5,6 @@ from typing import Any
 
 from codeserve.app.api.tools.tool import Tool
 
-OPEN_KEYWORDS = {
-    "$ref",
-    "additionalProperties",
-    "allOf",
-    "anyOf",
-    "oneOf",
-    "patternProperties",
-    "unevaluatedProperties",
-}
-"""By these an object may have properties that ``properties`` does not list."""
-
 UNENFORCED = {
     "contains",
     "dependentRequired",
@@ -55,12 +44,9 @@ DATA = ("const", "default", "enum", "examples", "required")
 
 
 def arguments_schema(tool: Tool) -> Mapping[str, Any]:
-    """What the arguments of ``tool`` must be: an object, of nothing but the properties that it
-    lists unless it says otherwise. Of a tool that is not strict, without what cannot be
-    enforced."""
+    """What the arguments of ``tool`` must be: an object. Of a tool that is not strict, without
+    what cannot be enforced."""
     schema = {"type": "object", **(tool.parameters or {"properties": {}})}
-    if "properties" in schema and not OPEN_KEYWORDS & schema.keys():
-        schema["additionalProperties"] = False
     return schema if tool.strict else _enforceable(schema)
 
 

@@ -23,6 +23,8 @@ def test_the_list_has_every_model_in_every_state(client: httpx.Client, path: str
         "root": "short",
         "parent": None,
         "permission": [],
+        "model_type": "LLM",
+        "model_ability": ["chat"],
         "meta": {"n_ctx_train": 32, "n_vocab": 258, "n_params": 0, "size": 0},
         "state": "ready",
         "phase": "ready",
