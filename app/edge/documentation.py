@@ -1,5 +1,6 @@
 """The OpenAPI document, and a page that shows it without asking any other server for anything."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import metadata
 from importlib.resources import files
@@ -9,7 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from pydantic.json_schema import models_json_schema
 from starlette.middleware import Middleware
-from starlette.responses import FileResponse, HTMLResponse
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse
 
 from codeserve.app.edge.refusals import UnsupportedMediaType
 from codeserve.app.edge.shapes import ErrorShape, ErrorShapes
@@ -73,12 +74,15 @@ class DocumentedApi(FastAPI):
             version=package["Version"],
             summary=package["Summary"],
             license_info={"name": licence, "identifier": licence},
+            openapi_url=None,
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
             middleware=middleware,
         )
         self._shapes = shapes
+        self._making = asyncio.Lock()
+        self.add_route("/openapi.json", self._document, include_in_schema=False)
         self.add_route("/docs", self._page, include_in_schema=False)
         for name in ASSETS:
             self.add_route(f"/docs/{name}", _asset, include_in_schema=False)
@@ -91,6 +95,11 @@ class DocumentedApi(FastAPI):
                 _describe_errors(operation, self._shapes.of(path))
             _define_errors(document, self._shapes)
         return super().openapi()
+
+    async def _document(self, request: Request) -> JSONResponse:
+        """Making it takes seconds, for which no stream shall wait."""
+        async with self._making:
+            return JSONResponse(await asyncio.to_thread(self.openapi))
 
     async def _page(self, request: Request) -> HTMLResponse:
         root = request.scope.get("root_path", "")
