@@ -55,14 +55,15 @@ class Constraint:
     def apply(self, row: Row) -> None:
         """Set every token that may not come next to -inf.
 
-        Where the rules leave none, those that end the generation remain. Raises InvalidRequest
-        where there are none of these either.
+        Where the rules leave none, those that end the generation remain, if the grammar allows an
+        end. Raises InvalidRequest where nothing remains.
         """
+        self._keep_to_grammar(row)
         ends = row[self._stop_ids]
         self._narrow(row)
         if not np.isneginf(row).all():
             return
-        if not len(self._stop_ids):
+        if np.isneginf(ends).all():
             raise InvalidRequest(
                 "What the request allows to be sampled and what it forbids leave no token.",
                 code="no_token_allowed",
@@ -76,16 +77,18 @@ class Constraint:
             self._matcher.accept(token_id)
             self._prepare()
 
+    def _keep_to_grammar(self, row: Row) -> None:
+        if self._matcher is not None:
+            assert self._computing is not None
+            self._computing.result()
+            self._matcher.constrain(row)
+
     def _narrow(self, row: Row) -> None:
         row[self._never_ids] = -np.inf
         if self._allowed_ids is not None:
             kept = row[self._allowed_ids]
             row[:] = -np.inf
             row[self._allowed_ids] = kept
-        if self._matcher is not None:
-            assert self._computing is not None
-            self._computing.result()
-            self._matcher.constrain(row)
         if self._tokens < self._min_tokens and not self._has_ended:
             row[self._stop_ids] = -np.inf
 

@@ -114,8 +114,14 @@ def test_a_finished_grammar_ends_before_the_least_number_of_tokens(executor: Exe
 
 
 def test_rules_that_leave_nothing_end_the_generation(executor: Executor) -> None:
+    request = a_request(allowed_ids=(2,), never_ids=frozenset({2}), min_tokens=1)
+    assert left(Constraint(request, None, executor)) == [EOS, EOT]
+
+
+def test_rules_that_leave_nothing_of_an_unfinished_form_are_an_error(executor: Executor) -> None:
     matcher: Matcher = Spelling(4)
-    assert left(Constraint(a_request(allowed_ids=(2,)), matcher, executor)) == [EOS, EOT]
+    with pytest.raises(InvalidRequest, match="leave no token"):
+        left(Constraint(a_request(allowed_ids=(2,)), matcher, executor))
 
 
 def test_rules_that_leave_nothing_and_no_end_are_an_error(executor: Executor) -> None:
