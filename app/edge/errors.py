@@ -148,6 +148,7 @@ async def _serving_error(request: Request, error: Exception) -> Response:
 
 
 async def _client_disconnected(request: Request, error: Exception) -> Response:
+    record_of(request.scope).error = "disconnected"
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 

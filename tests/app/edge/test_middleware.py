@@ -6,6 +6,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from codeserve.app.edge.disconnect import ClientDisconnected
 from codeserve.app.edge.errors import OpenAIErrors, install_error_handlers
 from codeserve.app.edge.middleware import RequestContext, UnexpectedErrors
 from codeserve.app.edge.shapes import ErrorShapes
@@ -29,10 +30,14 @@ def small_app() -> FastAPI:
     async def fall() -> str:
         raise ZeroDivisionError("secret")
 
+    async def lose() -> str:
+        raise ClientDisconnected
+
     app.add_api_route("/echo", echo, methods=["POST"])
     app.add_api_route("/fine", fine)
     app.add_api_route("/livez", fine)
     app.add_api_route("/fall", fall)
+    app.add_api_route("/lose", lose)
     return app
 
 
@@ -103,6 +108,14 @@ async def test_a_request_is_one_log_line(
         "status": 404,
         "outcome": "invalid_request_error",
     }
+
+
+async def test_a_client_that_went_away_before_its_response_is_logged_as_such(
+    log_lines: list[structlog.typing.EventDict], asgi: httpx.AsyncClient
+) -> None:
+    await asgi.get("/lose")
+    (line,) = log_lines
+    assert (line["status"], line["outcome"]) == (499, "disconnected")
 
 
 async def test_probes_are_not_logged(
