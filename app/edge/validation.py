@@ -67,7 +67,7 @@ def refusal_of(error: RequestValidationError) -> InvalidRequest:
         return malformed_json(f"{first['ctx']['error']} at character {first['loc'][-1]}")
     if field == "" and kind in NO_OBJECT:
         return malformed_json(_no_object(kind, first["input"]))
-    if field == "model":
+    if field == "model" and (kind == "missing" or first["input"] in (None, "")):
         return InvalidRequest(
             "you must provide a model parameter (in a JSON object, with the header Content-Type: "
             "application/json)"

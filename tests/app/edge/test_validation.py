@@ -147,6 +147,12 @@ def test_without_a_model_the_client_is_asked_for_one(client: httpx.Client, body:
     assert (error["param"], error["code"]) == (None, None)
 
 
+@pytest.mark.parametrize("model", [5, ["fast"], {"id": "fast"}])
+def test_a_model_of_a_wrong_type_is_named(client: httpx.Client, model: object) -> None:
+    error = refusal(client, "/v1/completions", {"model": model, "prompt": "a"})
+    assert (error["param"], error["code"]) == ("model", "invalid_type")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [("/v1/completions", {}, "prompt"), ("/v1/chat/completions", {}, "messages")],
