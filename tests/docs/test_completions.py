@@ -3,9 +3,10 @@ from pathlib import Path
 
 from codeserve.app.api.openai.completion_types import CompletionRequest
 from codeserve.app.api.openai.ignored import IGNORED
-from codeserve.app.api.openai.unsupported import COMPLETION, STRUCTURED_OUTPUTS
+from codeserve.app.api.openai.unsupported import CHAT, COMPLETION, GENERATION, STRUCTURED_OUTPUTS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "completions.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "completions.md").read_text()
 
 
 def rows(heading: str) -> dict[str, str]:
@@ -28,6 +29,12 @@ def test_the_page_names_every_field_that_is_refused() -> None:
         *COMPLETION,
         *STRUCTURED_OUTPUTS,
     }
+
+
+def test_the_page_on_chats_names_what_only_chats_refuse() -> None:
+    section = (DOCS / "chat.md").read_text().partition("## Refused\n")[2].partition("\n## ")[0]
+    names = set(re.findall(r"`(\w+)`", section)) - {"unsupported_parameter", "invalid_value"}
+    assert names == CHAT.keys() - GENERATION.keys()
 
 
 def test_the_page_gives_the_reason_for_every_field_that_is_ignored() -> None:

@@ -13,14 +13,20 @@ Neutral = Sequence[Any]
 """Values of a field that ask for nothing, besides null."""
 
 GENERATION: Mapping[str, Neutral] = {
+    "adaptive_target": (-1,),
     "bad_words": ([],),
     "dry_multiplier": (0,),
     "dynatemp_range": (0,),
+    "grammar_lazy": (False,),
     "guided_whitespace_pattern": ("",),
     "length_penalty": (1,),
     "logprob_token_ids": ([],),
     "lora": ([],),
     "mirostat": (0,),
+    "mirostat_mode": (0,),
+    "n_cmpl": (1,),
+    "n_predict": (-1,),
+    "top_n_sigma": (-1, 0),
     "truncation_side": ("left",),
     "use_beam_search": (False,),
     "xtc_probability": (0,),
@@ -29,18 +35,19 @@ GENERATION: Mapping[str, Neutral] = {
 COMPLETION: Mapping[str, Neutral] = {
     **GENERATION,
     "max_completion_tokens": (),
-    "n_predict": (-1,),
 }
 
 CHAT: Mapping[str, Neutral] = {
     **GENERATION,
     "add_special_tokens": (False,),
     "audio": (),
+    "best_of": (1,),
     "chat_template": ("",),
     "chat_template_kwargs": ({},),
     "documents": ([],),
     "modalities": (["text"],),
     "return_prompt_text": (False,),
+    "suffix": ("",),
     "web_search_options": (),
 }
 
