@@ -36,7 +36,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
                 f"The request asks for {count} choices ({len(self.prompts)} prompts, "
                 f"{self.choices_per_prompt} choices each), but one request may have at most "
                 f"{MAX_CHOICES}.",
-                param="n",
+                param="n" if self.choices_per_prompt > 1 else "prompt",
                 code="integer_above_max_value",
             )
         return [

@@ -186,10 +186,21 @@ def test_tokens_beyond_the_context_are_clamped(client: httpx.Client) -> None:
     assert completion["usage"]["total_tokens"] == 32
 
 
-def test_too_many_choices_are_a_400(client: httpx.Client) -> None:
-    response = client.post(PATH, json={"model": "fast", "prompt": ["a"] * 129, "n": 2})
+@pytest.mark.parametrize(
+    ("prompts", "n", "field", "message"),
+    [
+        (129, 2, "n", "258 choices (129 prompts, 2 choices each)"),
+        (257, 1, "prompt", "257 choices (257 prompts, 1 choices each)"),
+    ],
+)
+def test_too_many_choices_are_a_400(
+    client: httpx.Client, prompts: int, n: int, field: str, message: str
+) -> None:
+    response = client.post(PATH, json={"model": "fast", "prompt": ["a"] * prompts, "n": n})
     assert response.status_code == 400
-    assert "258 choices (129 prompts, 2 choices each)" in response.json()["error"]["message"]
+    error = response.json()["error"]
+    assert error["param"] == field
+    assert message in error["message"]
 
 
 def test_half_a_surrogate_pair_is_a_400(client: httpx.Client) -> None:
