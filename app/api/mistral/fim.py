@@ -4,10 +4,12 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
 
+import msgspec
 from fastapi import Response
 
 from codeserve.app.api.generation.answer import Answer
 from codeserve.app.api.generation.choices import Choices
+from codeserve.app.api.generation.defaults import default_sampling
 from codeserve.app.api.generation.json_frames import JsonFrames, compact_json
 from codeserve.app.api.generation.model_choice import ModelChoice
 from codeserve.app.api.generation.plan import Plan
@@ -28,8 +30,12 @@ from codeserve.app.edge.exchange import CurrentExchange
 from codeserve.app.edge.sse import DONE, event, event_stream
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.engines.errors import ServingError
-from codeserve.engines.types import FinishReason, SamplingParams, TextDelta, TextRequest, Usage
+from codeserve.engines.types import FinishReason, TextDelta, TextRequest, Usage
 from codeserve.model_specs.segments import Content, PromptSegments
+from codeserve.model_specs.spec import Variant
+
+SAME_NAME = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "min_tokens")
+"""Fields that are called alike in a request and in SamplingParams."""
 
 
 class FimReply:
@@ -113,7 +119,11 @@ class FimHandler:
         model = exchange.resources.enter_context(self._models.lease(body.model))
         exchange.record.model = model.id
         reply = FimReply(model.id)
-        plan = Plan(id=reply.id, prompts=[_segments(body, model)], request=_request(body))
+        plan = Plan(
+            id=reply.id,
+            prompts=[_segments(body, model)],
+            request=fim_request(body, model.info.variant),
+        )
         return await self._responder.respond(exchange, model, plan, reply, stream=bool(body.stream))
 
 
@@ -123,14 +133,15 @@ def _segments(body: FimRequest, model: LeasedModel) -> PromptSegments:
     return (*model.prompts.raw(""), Content(body.prompt))
 
 
-def _request(body: FimRequest) -> TextRequest:
+def fim_request(body: FimRequest, variant: Variant) -> TextRequest:
+    """How ``body`` wants its middle generated; what it leaves out has the defaults of ``variant``,
+    or else OpenAI's."""
+    given = {name: getattr(body, name) for name in SAME_NAME} | {"seed": body.random_seed}
     return TextRequest(
         max_tokens=body.max_tokens,
         stop=body.stop,
-        sampling=SamplingParams(
-            temperature=1.0 if body.temperature is None else body.temperature,
-            top_p=1.0 if body.top_p is None else body.top_p,
-            seed=body.random_seed,
-            min_tokens=body.min_tokens or 0,
+        sampling=msgspec.structs.replace(
+            default_sampling(variant),
+            **{name: value for name, value in given.items() if value is not None},
         ),
     )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from codeserve.app.api.openai.body import INT64, Body, Share, TokenCount
+from codeserve.app.api.openai.body import INT64, Body, Penalty, Share, TokenCount
 from codeserve.app.api.openai.fields import StopStrings
 from codeserve.app.api.openai.usage_types import UsageReport
 from codeserve.engines.types import FinishReason
@@ -27,8 +27,11 @@ class FimRequest(Body):
     stop: StopStrings = ()
     stream: bool | None = None
     temperature: Annotated[float | None, Field(ge=0, le=2, allow_inf_nan=False)] = None
-    """1 unless given."""
+    """The model's default unless given, as all sampling is."""
     top_p: Share | None = None
+    presence_penalty: Penalty | None = None
+    """Not Mistral's, but Continue sends it, and ``frequency_penalty``."""
+    frequency_penalty: Penalty | None = None
 
 
 class FimMessage(BaseModel):

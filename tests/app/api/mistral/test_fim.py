@@ -4,6 +4,11 @@ from typing import Any
 import httpx
 import pytest
 
+from codeserve.app.api.mistral.fim import fim_request
+from codeserve.app.api.mistral.fim_types import FimRequest
+from codeserve.engines.types import SamplingParams
+from codeserve.model_specs.spec import Sampling, Variant
+
 PATH = "/v1/fim/completions"
 PREFIX = "def add(a, b):\n    "
 SUFFIX = "\n    return total\n"
@@ -168,3 +173,25 @@ def test_a_stream_that_breaks_off_says_so(make_model: Any, start_server: Any) ->
     with start_server(weak) as server, server.client() as client:
         *_, last = chunks(client, {"prompt": "a", "stream": True})
     assert last["error"]["type"] == "server_error"
+
+
+def test_sampling_that_is_left_out_has_the_models_defaults() -> None:
+    recommended = Sampling(temperature=0.2, top_p=0.9)
+    variant = Variant(family="f", name="v", context_length=64, sampling=recommended)
+    request = fim_request(FimRequest(prompt="a", top_p=1, temperature=None), variant)
+    assert request.sampling == SamplingParams(temperature=0.2, top_p=1.0)
+
+
+def test_every_field_of_sampling_arrives() -> None:
+    fields: dict[str, Any] = {
+        "temperature": 0.5,
+        "top_p": 0.7,
+        "presence_penalty": 1.0,
+        "frequency_penalty": -1.0,
+        "min_tokens": 2,
+    }
+    request = fim_request(
+        FimRequest.model_validate({"prompt": "a", "random_seed": 3, **fields}),
+        Variant(family="f", name="v", context_length=64),
+    )
+    assert request.sampling == SamplingParams(seed=3, **fields)
