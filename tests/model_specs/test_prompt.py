@@ -21,7 +21,7 @@ DEFAULT = (
     "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by "
     "Deepseek Company, and you only answer questions related to computer science. For politically "
     "sensitive questions, security and privacy issues, and other non-computer science questions, "
-    "you will refuse to answer."
+    "you will refuse to answer"
 )
 
 Message = Mapping[str, str]

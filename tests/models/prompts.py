@@ -31,6 +31,7 @@ DEFAULT_SYSTEM = (
     "sensitive questions, security and privacy issues, and other non-computer science questions, "
     "you will refuse to answer."
 )
+"""As in DeepSeek's README; the published template has no full stop, which changes no answer."""
 
 MALFORMED = "malformed prompt"
 
