@@ -154,7 +154,7 @@ class ServerSettings(BaseSettings):
     heartbeat_timeout: PositiveFloat = 30.0
     """Seconds of silence after which a worker is replaced."""
     keepalive_seconds: PositiveFloat = 15.0
-    """Seconds between the comments that keep a stream's connection open."""
+    """Seconds that a stream may be silent; comments keep its connection open."""
     drain_timeout: NonNegativeFloat = 60.0
     """Seconds that running requests get to finish when the server is told to stop."""
     max_body_bytes: NonNegativeInt = 32 * 1024 * 1024

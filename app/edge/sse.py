@@ -1,12 +1,17 @@
 """Server-sent events, encoded once each."""
 
+import time
 from collections.abc import AsyncIterator
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from sse_starlette.sse import AppStatus
+from starlette.types import Message, Receive, Scope, Send
 
 DONE = b"data: [DONE]\n\n"
 """The last event of every stream."""
+
+PING = b": ping\n\n"
+"""A comment, which clients skip."""
 
 
 def event(data: bytes, name: str = "") -> bytes:
@@ -15,16 +20,37 @@ def event(data: bytes, name: str = "") -> bytes:
     return head + b"data: " + data + b"\n\n"
 
 
-def event_stream(events: AsyncIterator[bytes], keepalive_seconds: float) -> EventSourceResponse:
-    """The response that sends each of ``events`` in its own write, with comments in between to
-    keep an idle connection open. It stops when the client goes away."""
-    return EventSourceResponse(
-        events,
-        headers={"Cache-Control": "no-cache"},
-        ping=keepalive_seconds,
-        ping_message_factory=_ping,
-        sep="\n",
-    )
+class EventStream(EventSourceResponse):
+    """Sends each event in its own write, and stops when the client goes away.
+
+    Comments keep a connection open that would be silent for ``keepalive_seconds``. Between events
+    that flow there are none: of one piece from the network, Continue reads no event after a comment.
+    """
+
+    def __init__(self, events: AsyncIterator[bytes], keepalive_seconds: float) -> None:
+        self._silence = keepalive_seconds / 2
+        super().__init__(
+            events,
+            headers={"Cache-Control": "no-cache"},
+            ping=self._silence,
+            ping_message_factory=_ping,
+            sep="\n",
+        )
+        del self.headers["connection"]  # the HTTP server knows whether it stays open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
+        latest = time.monotonic()
+
+        async def send_unless_needless(message: Message) -> None:
+            nonlocal latest
+            now = time.monotonic()
+            if message.get("body") == PING and now - latest < self._silence:
+                return
+            latest = now
+            await send(message)
+
+        await super().__call__(scope, receive, send_unless_needless)
 
 
 def let_streams_finish() -> None:

@@ -20,7 +20,7 @@ from codeserve.app.api.anthropic.message_types import (
 from codeserve.app.api.generation.answer import Answer
 from codeserve.app.api.generation.choices import Choices
 from codeserve.app.api.generation.json_frames import compact_json
-from codeserve.app.edge.sse import event, event_stream
+from codeserve.app.edge.sse import EventStream, event
 from codeserve.engines.errors import ServingError
 from codeserve.engines.types import FinishReason, TextDelta, Usage
 
@@ -71,7 +71,7 @@ class MessageReply:
 
     def stream(self, frames: AsyncIterator[bytes], keepalive_seconds: float) -> Response:
         """Server-sent events."""
-        return event_stream(frames, keepalive_seconds)
+        return EventStream(frames, keepalive_seconds)
 
     def _read(
         self, text: str, finish_reason: FinishReason | None, stop: str | int | None

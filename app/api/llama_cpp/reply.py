@@ -21,7 +21,7 @@ from codeserve.app.api.llama_cpp.result import (
     timings,
 )
 from codeserve.app.edge.errors import error_json
-from codeserve.app.edge.sse import event, event_stream
+from codeserve.app.edge.sse import EventStream, event
 from codeserve.engines.errors import ServingError
 from codeserve.engines.types import FinishReason, PromptReport, TextDelta, Usage
 
@@ -80,7 +80,7 @@ class NativeReply:
 
     def stream(self, frames: AsyncIterator[bytes], keepalive_seconds: float) -> Response:
         """Server-sent events."""
-        return event_stream(frames, keepalive_seconds)
+        return EventStream(frames, keepalive_seconds)
 
     def _piece(self, answer: Answer, delta: TextDelta) -> Piece:
         return Piece(

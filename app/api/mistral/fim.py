@@ -27,7 +27,7 @@ from codeserve.app.api.mistral.fim_types import (
 from codeserve.app.api.openai.replies import usage_report
 from codeserve.app.edge.errors import error_json
 from codeserve.app.edge.exchange import CurrentExchange
-from codeserve.app.edge.sse import DONE, event, event_stream
+from codeserve.app.edge.sse import DONE, EventStream, event
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.engines.errors import ServingError
 from codeserve.engines.types import FinishReason, TextDelta, TextRequest, Usage
@@ -95,7 +95,7 @@ class FimReply:
 
     def stream(self, frames: AsyncIterator[bytes], keepalive_seconds: float) -> Response:
         """Server-sent events."""
-        return event_stream(frames, keepalive_seconds)
+        return EventStream(frames, keepalive_seconds)
 
     def _chunk(self, delta: FimDelta) -> FimChunk:
         return FimChunk(

@@ -11,7 +11,7 @@ from codeserve.app.api.generation.json_frames import JsonFrames, compact_json
 from codeserve.app.api.openai.body import GenerationFields, StreamOptions
 from codeserve.app.api.openai.usage_types import PromptTokensDetails, UsageReport
 from codeserve.app.edge.errors import error_json
-from codeserve.app.edge.sse import DONE, event, event_stream
+from codeserve.app.edge.sse import DONE, EventStream, event
 from codeserve.engines.errors import ServingError
 from codeserve.engines.types import Usage
 
@@ -47,7 +47,7 @@ class StreamedReply(ABC):
 
     def stream(self, frames: AsyncIterator[bytes], keepalive_seconds: float) -> Response:
         """Server-sent events."""
-        return event_stream(frames, keepalive_seconds)
+        return EventStream(frames, keepalive_seconds)
 
     def _event(self, chunk: BaseModel) -> bytes:
         return event(compact_json(chunk))

@@ -19,7 +19,7 @@ from codeserve.app.api.responses.response_types import (
     ResponseUsage,
 )
 from codeserve.app.edge.errors import ErrorFields
-from codeserve.app.edge.sse import event, event_stream
+from codeserve.app.edge.sse import EventStream, event
 from codeserve.engines.errors import ServingError
 from codeserve.engines.types import FinishReason, TextDelta, TokenLogprobs, Usage
 
@@ -76,7 +76,7 @@ class ResponseReply:
 
     def stream(self, frames: AsyncIterator[bytes], keepalive_seconds: float) -> HttpResponse:
         """Server-sent events; the last one is not ``[DONE]``."""
-        return event_stream(frames, keepalive_seconds)
+        return EventStream(frames, keepalive_seconds)
 
     def _read(
         self,

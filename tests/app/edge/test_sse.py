@@ -1,3 +1,5 @@
+from typing import Any
+
 import httpx
 import pytest
 
@@ -30,8 +32,24 @@ def test_each_event_is_one_compact_line_in_plain_utf8(
     assert data[-1] == "data: [DONE]"
 
 
-def test_comments_keep_an_idle_stream_open(client: httpx.Client) -> None:
-    # Three requests share two slots, so that one of them waits for its first token.
-    body = {"model": "slow", "prompt": "a", "n": 3, "stream": True, "max_tokens": 40, "stop": "🙂"}
-    text = client.post("/v1/completions", json=body).text
-    assert "\n\n: ping\n\n" in f"\n\n{text}"
+def test_comments_keep_an_idle_stream_open(client: httpx.Client, chat: dict[str, object]) -> None:
+    both_slots = {"model": "slow", "prompt": "a", "n": 2, "stream": True, "max_tokens": 40}
+    with client.stream("POST", "/v1/completions", json=both_slots) as busy:
+        text = client.post("/v1/chat/completions", json=chat).text
+        busy.read()
+    assert "\n\n: ping\n\n" in text
+
+
+def test_no_comment_comes_between_events_that_flow(start_server: Any, make_model: Any) -> None:
+    body = {"model": "steady", "prompt": "a", "stream": True, "max_tokens": 100}
+    model = make_model("steady", step_seconds=0.02)
+    with start_server(model, keepalive_seconds=1) as server, server.client() as client:
+        assert ": ping" not in client.post("/v1/completions", json=body).text
+
+
+def test_the_connection_is_the_http_servers_alone(
+    client: httpx.Client, chat: dict[str, object]
+) -> None:
+    headers = {"connection": "close"}
+    response = client.post("/v1/chat/completions", json=chat, headers=headers)
+    assert response.headers.get_list("connection") == ["close"]
