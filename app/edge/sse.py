@@ -23,8 +23,8 @@ def event(data: bytes, name: str = "") -> bytes:
 class EventStream(EventSourceResponse):
     """Sends each event in its own write, and stops when the client goes away.
 
-    Comments keep a connection open that would be silent for ``keepalive_seconds``. Between events
-    that flow there are none: of one piece from the network, Continue reads no event after a comment.
+    Comments keep a connection open that would be silent for ``keepalive_seconds``. There are none
+    between events that flow: of what arrives at once, Continue reads no event after a comment.
     """
 
     def __init__(self, events: AsyncIterator[bytes], keepalive_seconds: float) -> None:

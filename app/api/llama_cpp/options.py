@@ -1,7 +1,8 @@
 """How llama.cpp's clients want text to be generated.
 
-Its defaults are llama.cpp's, not OpenAI's. An option that would change the text and cannot be
-honoured is refused; what concerns the inner workings of llama.cpp's server is ignored.
+What neither they nor the model say has llama.cpp's defaults, not OpenAI's. An option that would
+change the text and cannot be honoured is refused; what concerns the inner workings of llama.cpp's
+server is ignored.
 """
 
 import uuid
@@ -12,6 +13,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from codeserve.app.api.generation import output_form
+from codeserve.app.api.generation.defaults import default_sampling
 from codeserve.app.api.llama_cpp.fields import BAN, LogitBias, Samplers, check_ids
 from codeserve.app.api.openai.body import INT64, Body, Share
 from codeserve.app.api.openai.fields import StopStrings
@@ -19,6 +21,7 @@ from codeserve.app.manager.lease import LeasedModel
 from codeserve.engines.errors import UnsupportedFeature
 from codeserve.engines.types import Grammar, SamplingParams, TextRequest
 from codeserve.model_specs.segments import Content
+from codeserve.model_specs.spec import Variant
 
 NEUTRAL: Mapping[str, float] = {
     "temperature": 1.0,
@@ -36,7 +39,7 @@ DEFAULTS: Mapping[str, float] = {
     "min_p": 0.05,
     "typical_p": 1.0,
 }
-"""What llama.cpp's server takes where nothing is given."""
+"""What llama.cpp's server takes where neither the request nor the model says anything."""
 
 INFILL_MIN_P = 0.5
 """Our likeness of the sampler ``infill``, which leaves out unlikely tokens: of two tokens it keeps
@@ -153,7 +156,7 @@ class GenerationOptions(Body):
         warm_up, milliseconds = self.is_warm_up, self.t_max_predict_ms or 0
         return TextRequest(
             max_tokens=1 if warm_up else self.limit,
-            sampling=self._sampling(await self._biases(model)),
+            sampling=self._sampling(await self._biases(model), model.info.variant),
             stop=self.stop,
             ignore_eos=bool(self.ignore_eos),
             logprobs=self.n_probs or None,
@@ -164,18 +167,21 @@ class GenerationOptions(Body):
             priority=WARM_UP_PRIORITY if warm_up else 0,
         )
 
-    def _sampling(self, biases: Mapping[int, float]) -> SamplingParams:
+    def _sampling(self, biases: Mapping[int, float], variant: Variant) -> SamplingParams:
+        defaults = default_sampling(variant, DEFAULTS)
         penalised = self._uses("penalties") and self.repeat_last_n != 0
-        min_p = self._strength("min_p")
+        min_p = self._strength("min_p", defaults)
         if self.samplers is not None and "infill" in self.samplers:
             min_p = max(min_p, INFILL_MIN_P)
         return SamplingParams(
-            temperature=max(self._strength("temperature"), 0.0),
-            top_k=max(int(self._strength("top_k")), 0),
-            top_p=self._strength("top_p"),
+            temperature=max(self._strength("temperature", defaults), 0.0),
+            top_k=max(int(self._strength("top_k", defaults)), 0),
+            top_p=self._strength("top_p", defaults),
             min_p=min_p,
-            typical_p=self._strength("typical_p"),
-            repetition_penalty=(self.repeat_penalty or 1.0) if penalised else 1.0,
+            typical_p=self._strength("typical_p", defaults),
+            repetition_penalty=(self.repeat_penalty or defaults.repetition_penalty)
+            if penalised
+            else 1.0,
             presence_penalty=(self.presence_penalty or 0.0) if penalised else 0.0,
             frequency_penalty=(self.frequency_penalty or 0.0) if penalised else 0.0,
             logit_bias=biases,
@@ -186,12 +192,13 @@ class GenerationOptions(Body):
     def _uses(self, sampler: str) -> bool:
         return self.samplers is None or sampler in self.samplers
 
-    def _strength(self, name: str) -> float:
-        """The value of a sampler: the one given, llama.cpp's default, or one without effect."""
+    def _strength(self, name: str, defaults: SamplingParams) -> float:
+        """The value of a sampler: the one given, its default, or one without effect."""
         if not self._uses(name):
             return NEUTRAL[name]
         given: float | None = getattr(self, name)
-        return DEFAULTS[name] if given is None else given
+        default: float = getattr(defaults, name)
+        return default if given is None else given
 
     def _grammar(self) -> Grammar | None:
         if self.grammar:

@@ -139,7 +139,8 @@ class ChatHandler:
             request=TextRequest(
                 max_tokens=options.max_tokens,
                 stop=options.stop,
-                sampling=options.sampling(toolbox.grammar(body.format)),
+                sampling=options.sampling(toolbox.grammar(body.format), model.info.variant),
+                prompt_name="messages",
             ),
         )
         stream = body.stream is not False

@@ -92,7 +92,7 @@ class GenerateHandler:
             request=TextRequest(
                 max_tokens=options.max_tokens,
                 stop=options.stop,
-                sampling=options.sampling(body.format),
+                sampling=options.sampling(body.format, model.info.variant),
             ),
         )
         stream = body.stream is not False

@@ -1,16 +1,17 @@
 """``options`` of a request: how tokens are chosen, and how many."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
+import msgspec
 from pydantic import Field
 
+from codeserve.app.api.generation.defaults import default_sampling
 from codeserve.app.api.ollama.body import Body
 from codeserve.app.api.openai.fields import StopStrings
 from codeserve.app.api.openai.unsupported import Neutral, refuse_unsupported
 from codeserve.engines.types import Grammar, SamplingParams
-
-Number = TypeVar("Number", int, float)
+from codeserve.model_specs.spec import Variant
 
 INT64 = 2**63
 
@@ -25,16 +26,22 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 
 
+DEFAULTS: Mapping[str, float] = {"temperature": 0.8, "top_k": 40, "top_p": 0.9}
+"""What Ollama takes where neither the request nor the model says anything."""
+
+SAME_NAME = ("temperature", "top_k", "top_p", "min_p", "typical_p")
+"""Options that are called alike in SamplingParams."""
+
+
 class Options(Body):
     """How to generate. Options of a model's loading, such as ``num_ctx`` and ``num_gpu``, pass:
     here they are the operator's."""
 
     temperature: Annotated[float | None, Field(ge=0, allow_inf_nan=False)] = None
-    """None: 0.8."""
+    """None: the model's default, or else 0.8; so with ``top_k`` 40 and ``top_p`` 0.9."""
     top_k: Annotated[int | None, Field(ge=-1, lt=INT64)] = None
-    """None: 40; 0 or -1 is off."""
+    """0 or -1 is off."""
     top_p: Share | None = None
-    """None: 0.9."""
     min_p: Share | None = None
     typical_p: Share | None = None
     seed: Annotated[int | None, Field(ge=-INT64, lt=INT64)] = None
@@ -43,7 +50,8 @@ class Options(Body):
     """The most tokens to generate. None, -1 or -2: up to the end of the context."""
     stop: StopStrings = ()
     repeat_penalty: Annotated[float | None, Field(gt=0, le=10, allow_inf_nan=False)] = None
-    """None: 1, which is off; it counts the prompt and all of the output."""
+    """None: the model's default, or else 1, which is off; it counts the prompt and all of the
+    output."""
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repeat_last_n: Annotated[int | None, Field(ge=-1, lt=INT64)] = None
@@ -56,29 +64,25 @@ class Options(Body):
             return None
         return self.num_predict
 
-    def sampling(self, form: Grammar | None) -> SamplingParams:
+    def sampling(self, form: Grammar | None, variant: Variant) -> SamplingParams:
         """How tokens are chosen, in the ``form`` that the output must have; what is left out has
-        Ollama's defaults. Raises UnsupportedFeature for an option that this server lacks."""
+        the model's defaults, or else Ollama's. Raises UnsupportedFeature for an option that this
+        server lacks."""
         extra = self.model_extra or {}
         refuse_unsupported({f"options.{name}": extra[name] for name in extra}, UNSUPPORTED)
-        return SamplingParams(
-            temperature=_given(self.temperature, 0.8),
-            top_k=_given(self.top_k, 40),
-            top_p=_given(self.top_p, 0.9),
-            min_p=_given(self.min_p, 0.0),
-            typical_p=_given(self.typical_p, 1.0),
+        fields = {name: getattr(self, name) for name in SAME_NAME} | self._penalties()
+        return msgspec.structs.replace(
+            default_sampling(variant, DEFAULTS),
             seed=None if self.seed == -1 else self.seed,
             grammar=form,
-            **({} if self.repeat_last_n == 0 else self._penalties()),
+            **{name: value for name, value in fields.items() if value is not None},
         )
 
-    def _penalties(self) -> dict[str, Any]:
+    def _penalties(self) -> dict[str, float | None]:
+        if self.repeat_last_n == 0:
+            return {"repetition_penalty": 1.0}
         return {
-            "repetition_penalty": _given(self.repeat_penalty, 1.0),
-            "presence_penalty": _given(self.presence_penalty, 0.0),
-            "frequency_penalty": _given(self.frequency_penalty, 0.0),
+            "repetition_penalty": self.repeat_penalty,
+            "presence_penalty": self.presence_penalty,
+            "frequency_penalty": self.frequency_penalty,
         }
-
-
-def _given(value: Number | None, default: Number) -> Number:
-    return default if value is None else value

@@ -5,17 +5,30 @@ import pytest
 from codeserve.app.api.llama_cpp.options import GenerationOptions
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.engines.types import Grammar, GrammarKind, SamplingParams, TextRequest
+from codeserve.engines.worker.client import WorkerClient
+from codeserve.model_specs.spec import Sampling
+from tests.app.api.openai.models import engine_info
 
 
-async def request(**fields: Any) -> TextRequest:
-    """What ``fields`` ask for; without texts in ``logit_bias`` no model is needed."""
-    model: LeasedModel = None  # type: ignore[assignment]
+async def request(recommended: Sampling | None = None, /, **fields: Any) -> TextRequest:
+    """What ``fields`` ask of a model; without texts in ``logit_bias`` it needs no worker."""
+    worker: WorkerClient = None  # type: ignore[assignment]
+    model = LeasedModel("m", engine_info(recommended), worker)
     return await GenerationOptions(**fields).request(model)
 
 
 async def test_nothing_given_is_llama_cpps_default() -> None:
     expected = SamplingParams(temperature=0.8, top_k=40, top_p=0.95, min_p=0.05)
     assert await request() == TextRequest(sampling=expected, show_prompt=True)
+
+
+async def test_what_the_model_recommends_comes_before_llama_cpps_default() -> None:
+    recommended = Sampling(temperature=0.2, top_k=5, repetition_penalty=1.1)
+    expected = SamplingParams(
+        temperature=0.2, top_k=7, top_p=0.95, min_p=0.05, repetition_penalty=1.1
+    )
+    assert (await request(recommended, top_k=7)).sampling == expected
+    assert (await request(recommended, samplers=[])).sampling == SamplingParams()
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,20 @@ from codeserve.app.api.generation.output_form import json_object, json_schema
 from codeserve.app.api.ollama.generate_types import GenerateRequest
 from codeserve.app.api.ollama.options import Options
 from codeserve.engines.types import Grammar, SamplingParams
+from codeserve.model_specs.spec import Sampling
+from tests.app.api.openai.models import engine_info
+
+MODEL = engine_info().variant
 
 
 def test_what_is_left_out_has_ollamas_defaults_but_no_repeat_penalty() -> None:
-    assert Options().sampling(None) == SamplingParams(temperature=0.8, top_k=40, top_p=0.9)
+    assert Options().sampling(None, MODEL) == SamplingParams(temperature=0.8, top_k=40, top_p=0.9)
+
+
+def test_what_the_model_recommends_comes_before_ollamas_defaults() -> None:
+    model = engine_info(Sampling(temperature=0.2, top_p=0.5, repetition_penalty=1.1)).variant
+    expected = SamplingParams(temperature=0.3, top_k=40, top_p=0.5, repetition_penalty=1.1)
+    assert Options(temperature=0.3).sampling(None, model) == expected
 
 
 def test_every_option_is_honoured() -> None:
@@ -22,7 +32,7 @@ def test_every_option_is_honoured() -> None:
         presence_penalty=1,
         frequency_penalty=-1,
     )
-    assert options.sampling(json_object()) == SamplingParams(
+    assert options.sampling(json_object(), MODEL) == SamplingParams(
         temperature=0,
         top_k=0,
         top_p=0.5,
@@ -37,12 +47,12 @@ def test_every_option_is_honoured() -> None:
 
 
 def test_seed_minus_one_is_a_fresh_one() -> None:
-    assert Options(seed=-1).sampling(None).seed is None
+    assert Options(seed=-1).sampling(None, MODEL).seed is None
 
 
 def test_no_last_tokens_are_penalised_in_a_window_of_none() -> None:
     options = Options(repeat_last_n=0, repeat_penalty=1.5, presence_penalty=1, frequency_penalty=1)
-    assert options.sampling(None) == Options().sampling(None)
+    assert options.sampling(None, MODEL) == Options().sampling(None, MODEL)
 
 
 @pytest.mark.parametrize(
