@@ -79,6 +79,12 @@ def status_of(error: ServingError) -> int:
     return next(STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES)
 
 
+def naming_message(error: ServingError) -> str:
+    """The message of ``error`` with the field at fault, for dialects without another place."""
+    is_named = error.param is None or error.param in error.message
+    return error.message if is_named else f"{error.param}: {error.message}"
+
+
 def error_json(error: ServingError) -> bytes:
     """OpenAI's error object: the body of a response, or the data of an SSE frame."""
     fields = {

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from codeserve.app.edge.errors import compact_json, status_of
+from codeserve.app.edge.errors import compact_json, naming_message, status_of
 from codeserve.engines.errors import ServingError
 
 TYPES: Mapping[int, str] = {
@@ -51,12 +51,10 @@ class AnthropicErrors:
         """``{"type": "error", "error": {"type", "message"}, "request_id"}``; the message names the
         field at fault, as there is no other place for it."""
         kind = TYPES.get(status_of(error), "invalid_request_error")
-        is_named = error.param is None or error.param in error.message
-        message = error.message if is_named else f"{error.param}: {error.message}"
         return compact_json(
             {
                 "type": "error",
-                "error": {"type": kind, "message": message},
+                "error": {"type": kind, "message": naming_message(error)},
                 "request_id": request_id,
             }
         )

@@ -49,7 +49,7 @@ class MessagesHandler:
                 prompt_name="messages",
             ),
         )
-        with toolbox.blamed():
+        with toolbox.blamed(), output_form.prescribed_by("output_config.format.schema"):
             return await self._responder.respond(
                 exchange, model, plan, reply, stream=bool(body.stream)
             )

@@ -1,11 +1,15 @@
 """The form that a request prescribes for its output."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from codeserve.engines.errors import InvalidRequest
+from codeserve.engines.errors import ClientError, InvalidRequest, UnsupportedFeature
 from codeserve.engines.types import Grammar, GrammarKind
+
+REFUSALS = ("invalid_grammar", UnsupportedFeature.code)
+"""Codes with which an engine refuses a form."""
 
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
 
@@ -44,3 +48,14 @@ def grammar(source: str) -> Grammar:
     """``source`` in either language: rules of GBNF are written with ``::=``, and no rule of Lark
     has that outside a literal, so a source with ``::=`` is GBNF."""
     return gbnf(source) if "::=" in source else Grammar(GrammarKind.LARK, source)
+
+
+@contextmanager
+def prescribed_by(param: str | None) -> Iterator[None]:
+    """Names the field ``param`` in an engine's refusal of the form, which cannot know."""
+    try:
+        yield
+    except ClientError as error:
+        if error.param is None and error.code in REFUSALS:
+            error.param = param
+        raise

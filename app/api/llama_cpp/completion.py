@@ -3,6 +3,7 @@
 from fastapi import Response
 
 from codeserve.app.api.generation.model_choice import ModelChoice
+from codeserve.app.api.generation.output_form import prescribed_by
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.llama_cpp.fields import Prompt, Prompts, check_ids
@@ -43,7 +44,10 @@ class CompletionHandler:
             choices_per_prompt=body.choices_per_prompt,
             request=request,
         )
-        return await self._responder.respond(exchange, model, plan, reply, stream=bool(body.stream))
+        with prescribed_by(body.form_field):
+            return await self._responder.respond(
+                exchange, model, plan, reply, stream=bool(body.stream)
+            )
 
 
 def _segments(prompt: Prompt, prompts: PromptFormat, vocab_size: int) -> PromptSegments:

@@ -3,6 +3,7 @@
 from fastapi import Response
 
 from codeserve.app.api.generation.model_choice import ModelChoice
+from codeserve.app.api.generation.output_form import prescribed_by
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.llama_cpp.options import GenerationOptions, settings
@@ -75,7 +76,10 @@ class InfillHandler:
             choices_per_prompt=body.choices_per_prompt,
             request=request,
         )
-        return await self._responder.respond(exchange, model, plan, reply, stream=bool(body.stream))
+        with prescribed_by(body.form_field):
+            return await self._responder.respond(
+                exchange, model, plan, reply, stream=bool(body.stream)
+            )
 
 
 def _check(model: LeasedModel) -> None:

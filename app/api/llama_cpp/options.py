@@ -126,6 +126,11 @@ class GenerationOptions(Body):
         return self.n_cmpl or self.n or 1
 
     @property
+    def form_field(self) -> str:
+        """The field that prescribes the form of the output, if one does."""
+        return "grammar" if self.grammar else "json_schema"
+
+    @property
     def shows_prompt(self) -> bool:
         """Whether the prompt is a part of the reply."""
         return not self.response_fields or "prompt" in self.response_fields

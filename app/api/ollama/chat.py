@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Response
 
 from codeserve.app.api.generation.json_frames import JsonFrames, compact_json
+from codeserve.app.api.generation.output_form import prescribed_by
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.ollama.chat_types import (
@@ -144,7 +145,8 @@ class ChatHandler:
             ),
         )
         stream = body.stream is not False
-        return await self._responder.respond(exchange, model, plan, reply, stream=stream)
+        with toolbox.blamed(), prescribed_by("format"):
+            return await self._responder.respond(exchange, model, plan, reply, stream=stream)
 
 
 def _tool(offered: OfferedTool) -> tool.Tool:

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from codeserve.app.edge.errors import compact_json, status_of
+from codeserve.app.edge.errors import compact_json, naming_message, status_of
 from codeserve.engines.errors import ServingError
 
 
@@ -22,5 +22,5 @@ class OllamaErrors:
         return status_of(error)
 
     def body(self, error: ServingError, request_id: str) -> bytes:
-        """``{"error": "..."}``."""
-        return compact_json({"error": error.message})
+        """``{"error": "..."}``; the message names the field at fault."""
+        return compact_json({"error": naming_message(error)})

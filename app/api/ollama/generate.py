@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from fastapi import Response
 
 from codeserve.app.api.generation.json_frames import JsonFrames, compact_json
+from codeserve.app.api.generation.output_form import prescribed_by
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.ollama.generate_types import (
@@ -96,7 +97,8 @@ class GenerateHandler:
             ),
         )
         stream = body.stream is not False
-        return await self._responder.respond(exchange, model, plan, reply, stream=stream)
+        with prescribed_by("format"):
+            return await self._responder.respond(exchange, model, plan, reply, stream=stream)
 
 
 def _segments(body: GenerateRequest, model: LeasedModel) -> PromptSegments:

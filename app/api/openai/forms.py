@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
@@ -12,14 +12,11 @@ from codeserve.app.api.generation import output_form
 from codeserve.app.api.openai.base_body import Body
 from codeserve.app.api.openai.unsupported import STRUCTURED_OUTPUTS, refuse_unsupported
 from codeserve.app.edge.validation import json_type
-from codeserve.engines.errors import ClientError, InvalidRequest, UnsupportedFeature
+from codeserve.engines.errors import InvalidRequest
 from codeserve.engines.types import Grammar
 
 Form = tuple[str, Grammar]
 """The field that prescribes a form, and the form."""
-
-FORM_REFUSALS = ("invalid_grammar", UnsupportedFeature.code)
-"""Codes with which an engine refuses a form."""
 
 
 def _json_schema(value: Any) -> Grammar | None:
@@ -107,15 +104,9 @@ def output_grammar(fields: FormFields) -> Grammar | None:
     return next(iter(forms.values()), None)
 
 
-@contextmanager
-def naming_form(fields: FormFields) -> Iterator[None]:
+def naming_form(fields: FormFields) -> AbstractContextManager[None]:
     """Names the field that prescribes the form in an engine's refusal of it, which cannot know."""
-    try:
-        yield
-    except ClientError as error:
-        if error.param is None and error.code in FORM_REFUSALS:
-            error.param = next((name for name, _ in _forms(fields)), None)
-        raise
+    return output_form.prescribed_by(next((name for name, _ in _forms(fields)), None))
 
 
 def _forms(fields: FormFields) -> Iterator[Form]:

@@ -2,7 +2,6 @@
 
 import time
 import uuid
-from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -19,10 +18,14 @@ from codeserve.app.api.responses.response_types import Response
 from codeserve.app.api.responses.tools import toolbox_of
 from codeserve.app.api.responses.unsupported import REFUSED, STATELESS
 from codeserve.app.api.tools.conversation import Turn
+from codeserve.app.api.tools.toolbox import Toolbox
 from codeserve.app.edge.exchange import CurrentExchange
 from codeserve.app.manager.manager import ModelManager
 from codeserve.engines.errors import NothingStored
 from codeserve.engines.types import Grammar, SamplingParams, TextRequest
+from codeserve.model_specs.errors import PromptError
+from codeserve.model_specs.prompt import PromptFormat
+from codeserve.model_specs.segments import PromptSegments
 
 
 class ResponsesHandler:
@@ -48,7 +51,7 @@ class ResponsesHandler:
         response = _response(body, model.id, sampling)
         plan = Plan(
             id=response.id,
-            prompts=[model.prompts.chat(toolbox.messages(_turns(body), param="input"))],
+            prompts=[_prompt(body, toolbox, model.prompts)],
             request=TextRequest(
                 max_tokens=body.max_output_tokens,
                 logprobs=body.logprobs,
@@ -57,7 +60,7 @@ class ResponsesHandler:
             ),
         )
         reply = ResponseReply(response, with_calls=toolbox.is_open)
-        with toolbox.blamed():
+        with toolbox.blamed(), output_form.prescribed_by("text.format.schema"):
             return await self._responder.respond(
                 exchange, model, plan, reply, stream=bool(body.stream)
             )
@@ -69,10 +72,12 @@ class ResponsesHandler:
         )
 
 
-def _turns(body: ResponseRequest) -> Sequence[Turn]:
-    if not body.instructions:
-        return body.input
-    return (Turn(role="system", text=body.instructions), *body.input)
+def _prompt(body: ResponseRequest, toolbox: Toolbox, prompts: PromptFormat) -> PromptSegments:
+    begins = [Turn(role="system", text=body.instructions)] if body.instructions else []
+    try:
+        return prompts.chat(toolbox.messages((*begins, *body.input), param="input"))
+    except PromptError as error:
+        raise PromptError(error.message, param="input", code=error.code) from error
 
 
 def _grammar(form: TextFormat | None) -> Grammar | None:

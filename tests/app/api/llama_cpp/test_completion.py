@@ -335,6 +335,12 @@ def test_wrong_values_are_refused_by_name(client: httpx.Client, field: str, valu
     assert error_of(client, **{field: value})["param"] == field
 
 
+@pytest.mark.parametrize("form", [{"grammar": "no grammar"}, {"json_schema": {"type": "x"}}])
+def test_a_form_that_cannot_be_kept_is_named(client: httpx.Client, form: dict[str, Any]) -> None:
+    error = error_of(client, **form)
+    assert (error["param"], error["code"]) == (next(iter(form)), "invalid_grammar")
+
+
 def test_grammar_and_schema_exclude_each_other(client: httpx.Client) -> None:
     error = error_of(client, grammar='root ::= "a"', json_schema={"type": "object"})
     assert error["param"] == "json_schema"

@@ -177,6 +177,10 @@ def test_what_is_malformed_is_refused_by_name(
     assert f"'{field}'" in refusal(client, **body)
 
 
+def test_a_schema_that_cannot_be_kept_is_the_formats_fault(client: httpx.Client) -> None:
+    assert refusal(client, format={"type": "x"}).startswith('{"error":"format: ')
+
+
 def test_null_and_neutral_values_pass(client: httpx.Client) -> None:
     names = ("suffix", "system", "template", "context", "images", "format", "think", "keep_alive")
     neutral = {

@@ -158,6 +158,10 @@ def test_a_result_without_its_call_is_refused(client: httpx.Client) -> None:
         ({"tool_choice": {"type": "function", "name": "f"}}, "tool_choice"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
         ({"text": {"format": {"type": "json_schema", "name": "a"}}}, "text.format.schema"),
+        (
+            {"text": {"format": {"type": "json_schema", "name": "a", "schema": {"type": "x"}}}},
+            "text.format.schema",
+        ),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"temperature": 3}, "temperature"),
         ({"top_logprobs": 21}, "top_logprobs"),
@@ -176,6 +180,11 @@ def test_what_cannot_be_done_is_refused_by_name(
     client: httpx.Client, given: dict[str, Any], param: str
 ) -> None:
     assert refusal(client, **given)["param"] == param
+
+
+def test_a_model_that_does_not_chat_is_the_inputs_fault(tiny: httpx.Client) -> None:
+    error = refusal(tiny, model="base")
+    assert (error["code"], error["param"]) == ("chat_not_supported", "input")
 
 
 def test_a_prompt_that_is_too_long_is_the_inputs_fault(client: httpx.Client) -> None:
