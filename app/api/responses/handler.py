@@ -14,12 +14,13 @@ from codeserve.app.api.generation.refusals import refuse
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.responses.reply import ResponseReply
 from codeserve.app.api.responses.request_types import ResponseRequest, TextFormat
-from codeserve.app.api.responses.response_types import Response
+from codeserve.app.api.responses.response_types import InputTokenCount, Response
 from codeserve.app.api.responses.tools import toolbox_of
 from codeserve.app.api.responses.unsupported import REFUSED, STATELESS
 from codeserve.app.api.tools.conversation import Turn
 from codeserve.app.api.tools.toolbox import Toolbox
 from codeserve.app.edge.exchange import CurrentExchange
+from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.manager import ModelManager
 from codeserve.engines.errors import NothingStored
 from codeserve.engines.types import Grammar, SamplingParams, TextRequest
@@ -29,7 +30,8 @@ from codeserve.model_specs.segments import PromptSegments
 
 
 class ResponsesHandler:
-    """Serves POST /v1/responses, and says of every stored response that there is none."""
+    """Serves POST /v1/responses and POST /v1/responses/input_tokens, and says of every stored
+    response that there is none."""
 
     def __init__(self, manager: ModelManager, responder: Responder) -> None:
         self._manager = manager
@@ -38,11 +40,8 @@ class ResponsesHandler:
     async def create(self, body: ResponseRequest, exchange: CurrentExchange) -> HttpResponse:
         """The model's next message, or its calls of `tools`. Nothing is stored: each request brings
         its whole conversation, whatever `store` says."""
-        exchange.record.model = body.model
-        refuse(body.model_extra or {}, REFUSED, "/v1/responses")
-        model = exchange.resources.enter_context(self._manager.lease(body.model))
-        parallel = body.parallel_tool_calls is not False
-        toolbox = toolbox_of(body.tools, body.tool_choice, parallel=parallel)
+        model = self._lease(body, exchange)
+        toolbox = _toolbox(body)
         sampling = msgspec.structs.replace(
             default_sampling(model.info.variant),
             grammar=toolbox.grammar(_grammar(body.text_format)),
@@ -65,11 +64,30 @@ class ResponsesHandler:
                 exchange, model, plan, reply, stream=bool(body.stream)
             )
 
+    async def count_tokens(
+        self, body: ResponseRequest, exchange: CurrentExchange
+    ) -> InputTokenCount:
+        """How many tokens the prompt of such a response would be, with all that the model's
+        template and the tools add."""
+        model = self._lease(body, exchange)
+        prompt = _prompt(body, _toolbox(body), model.prompts)
+        return InputTokenCount(input_tokens=len((await model.tokenize(prompt)).token_ids))
+
     async def find(self, response_id: str) -> NoReturn:
         """Always 404: this server stores no responses."""
         raise NothingStored(
             f"Response with id {response_id!r} not found. {STATELESS}", param="response_id"
         )
+
+    def _lease(self, body: ResponseRequest, exchange: CurrentExchange) -> LeasedModel:
+        exchange.record.model = body.model
+        refuse(body.model_extra or {}, REFUSED, "/v1/responses")
+        return exchange.resources.enter_context(self._manager.lease(body.model))
+
+
+def _toolbox(body: ResponseRequest) -> Toolbox:
+    parallel = body.parallel_tool_calls is not False
+    return toolbox_of(body.tools, body.tool_choice, parallel=parallel)
 
 
 def _prompt(body: ResponseRequest, toolbox: Toolbox, prompts: PromptFormat) -> PromptSegments:

@@ -131,3 +131,10 @@ class Response(BaseModel):
     previous_response_id: None = None
     background: Literal[False] = False
     store: Literal[False] = False
+
+
+class InputTokenCount(BaseModel):
+    """POST /v1/responses/input_tokens."""
+
+    object: Literal["response.input_tokens"] = "response.input_tokens"
+    input_tokens: int

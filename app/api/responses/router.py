@@ -73,6 +73,13 @@ def responses_router(manager: ModelManager, responder: Responder) -> APIRouter:
             responses=REPLIES,
             openapi_extra=request_examples(EXAMPLES),
         )
+        router.add_api_route(
+            f"{base}/input_tokens",
+            handler.count_tokens,
+            methods=["POST"],
+            summary="Count the tokens of a response's input",
+            openapi_extra=request_examples(EXAMPLES),
+        )
         for method, path in STORED:
             router.add_api_route(
                 base + path,

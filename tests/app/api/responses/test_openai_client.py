@@ -47,6 +47,13 @@ def test_a_response(sync_client: openai.OpenAI) -> None:
     assert response.usage.output_tokens == 9
 
 
+def test_the_input_is_counted(sync_client: openai.OpenAI) -> None:
+    response = sync_client.responses.create(model="fast", input="hi", max_output_tokens=1)
+    assert response.usage is not None
+    counted = sync_client.responses.input_tokens.count(model="fast", input="hi")
+    assert counted.input_tokens == response.usage.input_tokens
+
+
 def test_every_event_is_one_that_the_client_knows(sync_client: openai.OpenAI) -> None:
     stream = sync_client.responses.create(
         model="fast",

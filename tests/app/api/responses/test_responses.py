@@ -93,6 +93,13 @@ def test_a_text_is_a_users_message(client: httpx.Client) -> None:
     assert input_tokens(client) == input_tokens(client, input=[message])
 
 
+def test_the_input_is_counted_without_a_response(client: httpx.Client) -> None:
+    body = {"model": "fast", "instructions": "b", "input": "hi"}
+    count = client.post(f"{PATH}/input_tokens", json=body).json()
+    expected = input_tokens(client, instructions="b", input="hi")
+    assert count == {"object": "response.input_tokens", "input_tokens": expected}
+
+
 def test_instructions_are_a_system_message_ahead_of_the_input(client: httpx.Client) -> None:
     said = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": "hi"}]
     assert input_tokens(client, instructions="Be brief.") == input_tokens(client, input=said)
