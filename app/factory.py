@@ -16,6 +16,7 @@ from codeserve.app.edge.middleware import RESPONSE_HEADERS, RequestContext, Unex
 from codeserve.app.edge.paths import TidyPath
 from codeserve.app.edge.shapes import ErrorShapes
 from codeserve.app.edge.sse import let_streams_finish
+from codeserve.app.edge.unread import ReadToTheEnd
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.settings import ServerSettings, Settings
 
@@ -40,6 +41,7 @@ def build_app(settings: Settings, manager: ModelManager) -> FastAPI:
 def _middleware(settings: ServerSettings) -> list[Middleware]:
     """What surrounds every route, from the outside in."""
     return [
+        Middleware(ReadToTheEnd),
         Middleware(TidyPath),
         Middleware(RequestContext, shapes=ERROR_SHAPES),
         Middleware(
