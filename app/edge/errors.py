@@ -128,13 +128,15 @@ class OpenAIErrors:
 def error_response(error: ServingError, scope: Scope) -> Response:
     """``error`` as the whole response to the request of ``scope``, in its dialect's shape.
 
-    A 500 says ``x-should-retry: false``, as OpenAI's clients would repeat the failing work.
+    What would fail again says ``x-should-retry: false``, as OpenAI's clients would repeat it: a 500,
+    and a model of which nothing says when it will be there, because it has failed.
     """
     record = record_of(scope)
     record.error = error.code or error.type
     shape = shape_of(scope)
     status = shape.status(error)
-    headers = {"x-should-retry": "false"} if status == 500 else {}
+    is_gone = isinstance(error, ModelUnavailable) and error.retry_after is None
+    headers = {"x-should-retry": "false"} if status == 500 or is_gone else {}
     if error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
         headers["retry-after-ms"] = str(math.ceil(error.retry_after * 1000))

@@ -93,8 +93,9 @@ def test_a_retry_is_announced_in_seconds_and_milliseconds() -> None:
 
 def test_a_failure_that_would_repeat_is_not_retried() -> None:
     broken = error_response(EngineFailure("x"), scope())
-    loading = error_response(ModelUnavailable("x"), scope())
-    assert broken.headers["x-should-retry"] == "false"
+    failed = error_response(ModelUnavailable("x"), scope())
+    loading = error_response(ModelUnavailable("x", retry_after=5.0), scope())
+    assert broken.headers["x-should-retry"] == failed.headers["x-should-retry"] == "false"
     assert "x-should-retry" not in loading.headers
 
 
