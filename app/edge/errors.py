@@ -128,8 +128,8 @@ class OpenAIErrors:
 def error_response(error: ServingError, scope: Scope) -> Response:
     """``error`` as the whole response to the request of ``scope``, in its dialect's shape.
 
-    What would fail again says ``x-should-retry: false``, as OpenAI's clients would repeat it: a 500,
-    and a model of which nothing says when it will be there, because it has failed.
+    What would fail again says ``x-should-retry: false``, as OpenAI's clients would repeat it: a
+    500, and a model of which nothing says when it will be there, because it has failed.
     """
     record = record_of(scope)
     record.error = error.code or error.type
