@@ -9,7 +9,6 @@ from codeserve.app.api.generation.parts import kind_of, read_all, read_part
 from codeserve.app.api.openai.base_body import Body
 from codeserve.app.api.tools.tool import ChoiceMode, Tool, ToolChoice
 from codeserve.app.api.tools.toolbox import Toolbox
-from codeserve.engines.errors import InvalidRequest
 
 
 class CustomTool(Body):
@@ -48,12 +47,6 @@ MODES = {"auto": ChoiceMode.AUTO, "any": ChoiceMode.REQUIRED, "none": ChoiceMode
 
 def toolbox_of(tools: Sequence[CustomTool], choice: GeneralChoice | NamedChoice | None) -> Toolbox:
     """``tools`` and which of them may be called. Raises InvalidRequest for what cannot be met."""
-    if not tools and choice is not None and choice.type in ("any", "tool"):
-        raise InvalidRequest(
-            "'tool_choice' demands a tool, but there are no 'tools'.",
-            param="tool_choice",
-            code="invalid_value",
-        )
     return Toolbox(
         tuple(
             Tool(

@@ -49,12 +49,6 @@ def toolbox_of(
     tools: Sequence[FunctionTool], choice: Mode | FunctionName | AllowedTools, *, parallel: bool
 ) -> Toolbox:
     """``tools`` and which of them may be called. Raises InvalidRequest for what cannot be met."""
-    if not tools and choice not in ("none", "auto"):
-        raise InvalidRequest(
-            "'tool_choice' demands a tool, but there are no 'tools'.",
-            param="tool_choice",
-            code="invalid_value",
-        )
     return Toolbox(
         tuple(
             Tool(

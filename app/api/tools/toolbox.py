@@ -32,6 +32,12 @@ class Toolbox(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         """Raises InvalidRequest for two tools of a name, and for a choice of what is not there."""
+        if not self.tools and (self.choice.mode is ChoiceMode.REQUIRED or self.choice.names):
+            raise InvalidRequest(
+                "'tool_choice' demands a tool, but there are no 'tools'.",
+                param="tool_choice",
+                code="invalid_value",
+            )
         names = Counter(tool.name for tool in self.tools)
         for name, count in names.most_common(1):
             if count > 1:
