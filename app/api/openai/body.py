@@ -39,6 +39,8 @@ class GenerationFields(FormFields):
 
     n: Annotated[int | None, Field(ge=1, le=128)] = None
     max_tokens: TokenCount | None = None
+    n_predict: Annotated[int | None, Field(ge=-1, lt=INT64)] = None
+    """llama.cpp's name of ``max_tokens``; -1: the rest of the context."""
     min_tokens: TokenCount | None = None
     stop: StopStrings = ()
     stop_token_ids: list[TokenId] | None = None
@@ -72,6 +74,14 @@ class GenerationFields(FormFields):
         """How many answers each prompt gets."""
         return self.n or 1
 
+    def limit(self, default: int | None) -> int | None:
+        """The most tokens of one choice; None: the rest of the context."""
+        if self.max_tokens is not None:
+            return self.max_tokens
+        if self.n_predict is None:
+            return default
+        return None if self.n_predict == -1 else self.n_predict
+
     @model_validator(mode="before")
     @classmethod
     def _unpack_extra_body(cls, fields: Any) -> Any:
@@ -84,6 +94,12 @@ class GenerationFields(FormFields):
     def _options_of_a_stream(self) -> Self:
         if self.stream_options is not None and not self.stream:
             raise refusal("stream_options", "it is allowed with 'stream' only.")
+        return self
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if None not in (self.max_tokens, self.n_predict):
+            raise refusal("n_predict", "it means the same as 'max_tokens'; send one of them.")
         return self
 
     @model_validator(mode="after")

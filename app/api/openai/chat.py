@@ -75,7 +75,7 @@ def _segments(
 def _request(body: ChatRequest, toolbox: Toolbox, info: EngineInfo) -> TextRequest:
     """How the conversation is to be continued."""
     given = body.max_completion_tokens
-    request = text_request(body, info, body.max_tokens if given is None else given)
+    request = text_request(body, info, body.limit(None) if given is None else given)
     if body.ignore_eos and toolbox.is_open:
         raise InvalidRequest(
             "Invalid 'ignore_eos': an answer that may call tools ends where its calls do.",

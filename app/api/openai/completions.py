@@ -61,11 +61,10 @@ class CompletionHandler:
 
 def _request(body: CompletionFields, info: EngineInfo) -> TextRequest:
     """How each prompt is continued, and what is to be known of it."""
-    max_tokens = DEFAULT_MAX_TOKENS if body.max_tokens is None else body.max_tokens
     echoed = body.logprobs if body.echo else None
     of_prompt = [count for count in (body.prompt_logprobs, echoed) if count is not None]
     return msgspec.structs.replace(
-        text_request(body, info, max_tokens),
+        text_request(body, info, body.limit(DEFAULT_MAX_TOKENS)),
         logprobs=0 if body.ranks and body.logprobs is None else body.logprobs,
         prompt_logprobs=max(of_prompt, default=None),
         show_prompt=bool(body.echo or body.return_token_ids or of_prompt),

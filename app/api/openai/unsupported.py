@@ -25,7 +25,6 @@ GENERATION: Mapping[str, Neutral] = {
     "mirostat": (0,),
     "mirostat_mode": (0,),
     "n_cmpl": (1,),
-    "n_predict": (-1,),
     "top_n_sigma": (-1, 0),
     "truncation_side": ("left",),
     "use_beam_search": (False,),

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from codeserve.app.api.openai.completion_types import CompletionRequest
 from codeserve.app.api.openai.text_request import text_request
@@ -59,3 +60,26 @@ def test_fields_that_contradict_each_other_or_the_model_are_refused(
 
 def test_any_number_of_least_tokens_fits_an_open_end() -> None:
     assert request(max_tokens=None, min_tokens=10).sampling.min_tokens == 10
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, 16),
+        ({"max_tokens": 5}, 5),
+        ({"n_predict": 5}, 5),
+        ({"n_predict": 0}, 0),
+        ({"n_predict": -1}, None),
+        ({"n_predict": None, "max_tokens": None}, 16),
+    ],
+)
+def test_the_limit_has_two_names(fields: dict[str, Any], expected: int | None) -> None:
+    body = CompletionRequest.model_validate({"model": "m", "prompt": "a", **fields})
+    assert body.limit(16) == expected
+
+
+def test_both_names_of_the_limit_at_once_are_refused() -> None:
+    with pytest.raises(ValidationError, match="send one of them"):
+        CompletionRequest.model_validate(
+            {"model": "m", "prompt": "a", "n_predict": 5, "max_tokens": 5}
+        )
