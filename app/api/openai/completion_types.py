@@ -62,6 +62,8 @@ class CompletionFields(GenerationFields, ReportFields):
             raise refusal("echo", "it is not allowed with 'suffix'.")
         if self.suffix and self.add_special_tokens is False:
             raise refusal("add_special_tokens", "a prompt with a 'suffix' always has them.")
+        if self.suffix and self.truncate_prompt_tokens is not None:
+            raise refusal("truncate_prompt_tokens", "it would cut into a prompt with a 'suffix'.")
         return self
 
 

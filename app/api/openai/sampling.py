@@ -26,7 +26,7 @@ SAME_NAME = (
 """Fields that are called alike in a request and in SamplingParams."""
 
 RANDOM_SEED = -1
-"""The seed with which clients of llama.cpp and vLLM ask for a fresh one."""
+"""The seed with which clients of llama.cpp ask for a fresh one."""
 
 
 def sampling_params(body: GenerationFields, info: EngineInfo) -> SamplingParams:

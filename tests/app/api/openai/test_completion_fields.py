@@ -201,6 +201,7 @@ def test_prefixes_are_shared_within_a_salt(client: httpx.Client) -> None:
         ({"logprobs": 101}, "logprobs"),
         ({"logprobs": True}, "logprobs"),
         ({"suffix": "b", "echo": True}, "echo"),
+        ({"suffix": "b", "truncate_prompt_tokens": 9}, "truncate_prompt_tokens"),
         ({"suffix": "b", "add_special_tokens": False}, "add_special_tokens"),
         ({"min_tokens": 17}, "min_tokens"),
         ({"stop_token_ids": [258]}, "stop_token_ids"),
