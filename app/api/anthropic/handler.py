@@ -1,8 +1,5 @@
 """POST /v1/messages: the assistant's next turn."""
 
-from typing import Any
-
-import msgspec
 from fastapi import Response
 
 from codeserve.app.api.anthropic.message_types import TokenCountReply
@@ -11,7 +8,7 @@ from codeserve.app.api.anthropic.request_types import CountRequest, MessageReque
 from codeserve.app.api.anthropic.tools import toolbox_of
 from codeserve.app.api.anthropic.unsupported import REFUSED
 from codeserve.app.api.generation import output_form
-from codeserve.app.api.generation.defaults import default_sampling
+from codeserve.app.api.generation.defaults import sampling_of
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.refusals import refuse
 from codeserve.app.api.generation.responder import Responder
@@ -82,13 +79,13 @@ def _prompt(body: CountRequest, toolbox: Toolbox, prompts: PromptFormat) -> Prom
 
 
 def _sampling(body: MessageRequest, grammar: Grammar | None, model: LeasedModel) -> SamplingParams:
-    fields: dict[str, Any] = {
+    given = {
         "temperature": body.temperature,
         "top_p": body.top_p,
         "top_k": body.top_k,
+        "grammar": grammar,
     }
-    given = {name: value for name, value in fields.items() if value is not None}
-    return msgspec.structs.replace(default_sampling(model.info.variant), grammar=grammar, **given)
+    return sampling_of(given, model.info.variant)
 
 
 def _grammar(body: MessageRequest) -> Grammar | None:

@@ -9,9 +9,13 @@ from codeserve.engines.types import SamplingParams
 from codeserve.model_specs.spec import Variant
 
 
-def default_sampling(variant: Variant, dialect: Mapping[str, Any] | None = None) -> SamplingParams:
-    """What the family file recommends for the model, and for the rest the defaults of the
-    ``dialect``; without one, OpenAI's."""
+def sampling_of(
+    given: Mapping[str, Any], variant: Variant, dialect: Mapping[str, Any] | None = None
+) -> SamplingParams:
+    """What is ``given``; for what is None or missing there, what the family file recommends for
+    the model, then the defaults of the ``dialect``, then OpenAI's."""
     recommended = msgspec.structs.asdict(variant.sampling)
-    given = {name: value for name, value in recommended.items() if value is not None}
-    return SamplingParams(**{**(dialect or {}), **given})
+    values = dict(dialect or {})
+    for fields in (recommended, given):
+        values |= {name: value for name, value in fields.items() if value is not None}
+    return SamplingParams(**values)

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from codeserve.app.api.generation import output_form
-from codeserve.app.api.generation.defaults import default_sampling
+from codeserve.app.api.generation.defaults import sampling_of
 from codeserve.app.api.llama_cpp.fields import BAN, LogitBias, Samplers, check_ids
 from codeserve.app.api.openai.body import INT64, Body, Share
 from codeserve.app.api.openai.fields import StopStrings
@@ -173,7 +173,7 @@ class GenerationOptions(Body):
         )
 
     def _sampling(self, biases: Mapping[int, float], variant: Variant) -> SamplingParams:
-        defaults = default_sampling(variant, DEFAULTS)
+        defaults = sampling_of({}, variant, DEFAULTS)
         penalised = self._uses("penalties") and self.repeat_last_n != 0
         min_p = self._strength("min_p", defaults)
         if self.samplers is not None and "infill" in self.samplers:

@@ -4,12 +4,11 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterable, Sequence
 
-import msgspec
 from fastapi import Response
 
 from codeserve.app.api.generation.answer import Answer
 from codeserve.app.api.generation.choices import Choices
-from codeserve.app.api.generation.defaults import default_sampling
+from codeserve.app.api.generation.defaults import sampling_of
 from codeserve.app.api.generation.json_frames import JsonFrames, compact_json
 from codeserve.app.api.generation.model_choice import ModelChoice
 from codeserve.app.api.generation.plan import Plan
@@ -140,8 +139,5 @@ def fim_request(body: FimRequest, variant: Variant) -> TextRequest:
     return TextRequest(
         max_tokens=body.max_tokens,
         stop=body.stop,
-        sampling=msgspec.structs.replace(
-            default_sampling(variant),
-            **{name: value for name, value in given.items() if value is not None},
-        ),
+        sampling=sampling_of(given, variant),
     )

@@ -5,18 +5,13 @@ Unknown fields of a request pass, and null stands for every optional field's def
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import AliasChoices, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from codeserve.app.api.generation.output_form import json_object, json_schema
+from codeserve.app.api.openai.base_body import Body
 from codeserve.app.edge.validation import json_type
 from codeserve.engines.types import Grammar
-
-
-class Body(BaseModel):
-    """A JSON object from a client: wrong types are refused, unknown fields pass."""
-
-    model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
 
 
 class ModelBody(Body):

@@ -4,9 +4,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from codeserve.app.api.ollama.body import Body, ModelBody, OutputForm
+from codeserve.app.api.ollama.body import ModelBody, OutputForm
 from codeserve.app.api.ollama.metrics import Metrics
 from codeserve.app.api.ollama.options import Options
+from codeserve.app.api.openai.base_body import Body
 from codeserve.engines.types import FinishReason
 
 

@@ -3,17 +3,15 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-import msgspec
 from pydantic import Field
 
-from codeserve.app.api.generation.defaults import default_sampling
-from codeserve.app.api.ollama.body import Body
+from codeserve.app.api.generation.defaults import sampling_of
+from codeserve.app.api.openai.base_body import Body
+from codeserve.app.api.openai.body import INT64, Penalty, Share
 from codeserve.app.api.openai.fields import StopStrings
 from codeserve.app.api.openai.unsupported import Neutral, refuse_unsupported
 from codeserve.engines.types import Grammar, SamplingParams
 from codeserve.model_specs.spec import Variant
-
-INT64 = 2**63
 
 UNSUPPORTED: Mapping[str, Neutral] = {
     "options.mirostat": (0,),
@@ -21,10 +19,6 @@ UNSUPPORTED: Mapping[str, Neutral] = {
     "options.tfs_z": (1,),
 }
 """Options that would mislead if they were ignored, with the values that ask for nothing."""
-
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
-
 
 DEFAULTS: Mapping[str, float] = {"temperature": 0.8, "top_k": 40, "top_p": 0.9}
 """What Ollama takes where neither the request nor the model says anything."""
@@ -71,12 +65,8 @@ class Options(Body):
         extra = self.model_extra or {}
         refuse_unsupported({f"options.{name}": extra[name] for name in extra}, UNSUPPORTED)
         fields = {name: getattr(self, name) for name in SAME_NAME} | self._penalties()
-        return msgspec.structs.replace(
-            default_sampling(variant, DEFAULTS),
-            seed=None if self.seed == -1 else self.seed,
-            grammar=form,
-            **{name: value for name, value in fields.items() if value is not None},
-        )
+        seed = None if self.seed == -1 else self.seed
+        return sampling_of({**fields, "seed": seed, "grammar": form}, variant, DEFAULTS)
 
     def _penalties(self) -> dict[str, float | None]:
         if self.repeat_last_n == 0:

@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
-from codeserve.app.api.generation.defaults import default_sampling
+from codeserve.app.api.generation.defaults import sampling_of
 from codeserve.app.api.openai.body import GenerationFields
 from codeserve.app.api.openai.forms import output_grammar
 from codeserve.engines.errors import InvalidRequest
@@ -38,17 +36,15 @@ def sampling_params(body: GenerationFields, info: EngineInfo) -> SamplingParams:
     """
     check_token_ids("logit_bias", body.logit_bias or (), info)
     check_token_ids("allowed_token_ids", body.allowed_token_ids or (), info)
-    given = {name: getattr(body, name) for name in SAME_NAME}
+    given = {name: getattr(body, name) for name in SAME_NAME} | {
+        "allowed_ids": tuple(body.allowed_token_ids or ()),
+        "grammar": output_grammar(body),
+    }
     if body.repeat_penalty is not None:
         given["repetition_penalty"] = body.repeat_penalty
     if body.seed == RANDOM_SEED:
         given["seed"] = None
-    return msgspec.structs.replace(
-        default_sampling(info.variant),
-        allowed_ids=tuple(body.allowed_token_ids or ()),
-        grammar=output_grammar(body),
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    return sampling_of(given, info.variant)
 
 
 def check_token_ids(field: str, token_ids: Iterable[int], info: EngineInfo) -> None:

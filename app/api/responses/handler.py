@@ -4,11 +4,10 @@ import time
 import uuid
 from typing import Any, NoReturn
 
-import msgspec
 from fastapi import Response as HttpResponse
 
 from codeserve.app.api.generation import output_form
-from codeserve.app.api.generation.defaults import default_sampling
+from codeserve.app.api.generation.defaults import sampling_of
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.refusals import refuse
 from codeserve.app.api.generation.responder import Responder
@@ -42,11 +41,12 @@ class ResponsesHandler:
         its whole conversation, whatever `store` says."""
         model = self._lease(body, exchange)
         toolbox = _toolbox(body)
-        sampling = msgspec.structs.replace(
-            default_sampling(model.info.variant),
-            grammar=toolbox.grammar(_grammar(body.text_format)),
-            **_given(body),
-        )
+        given = {
+            "temperature": body.temperature,
+            "top_p": body.top_p,
+            "grammar": toolbox.grammar(_grammar(body.text_format)),
+        }
+        sampling = sampling_of(given, model.info.variant)
         response = _response(body, model.id, sampling)
         plan = Plan(
             id=response.id,
@@ -106,12 +106,6 @@ def _grammar(form: TextFormat | None) -> Grammar | None:
             return output_form.json_schema(schema)
         case _:
             return None
-
-
-def _given(body: ResponseRequest) -> dict[str, float]:
-    """What the request says of sampling itself."""
-    fields = {"temperature": body.temperature, "top_p": body.top_p}
-    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _response(body: ResponseRequest, model: str, sampling: SamplingParams) -> Response:
