@@ -19,7 +19,7 @@ from codeserve.engines.batching.loop import StepEngine
 from codeserve.engines.batching.outcome import Outcome
 from codeserve.engines.batching.scoring import Scorer
 from codeserve.engines.batching.settings import BatchingSettings
-from codeserve.engines.batching.step_backend import Chunk
+from codeserve.engines.batching.step_backend import Chunk, following
 from codeserve.engines.errors import ModelLoadError, ServingError
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest, TokenScore
@@ -175,13 +175,12 @@ class FakeBackend:
             token = _likeliest(rows[0], constraint)
         except ServingError as error:
             return Outcome(error=error)
-        scores = [] if on_sampled is None else [on_sampled.score(0, token)]
+        scores = [] if on_sampled is None else on_sampled.scores([token])
         return Outcome([token], scores, prompt_scores)
 
     def _score_prompt(self, chunk: Chunk, request: GenerationRequest) -> list[TokenScore]:
-        following = request.prompt_ids[chunk.start + 1 :][: len(chunk.token_ids)]
-        scorer = Scorer(self._rows(len(following)), request.prompt_logprobs or 0)
-        return [scorer.score(index, token_id) for index, token_id in enumerate(following)]
+        token_ids = following(chunk, request)
+        return Scorer(self._rows(len(token_ids)), request.prompt_logprobs or 0).scores(token_ids)
 
     def _rows(self, count: int, likeliest: int = BOS) -> Any:
         """Logits that fall from id to id, but for the likeliest and BOS."""

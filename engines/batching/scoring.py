@@ -1,5 +1,6 @@
 """How likely tokens were, from the logits of a step."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ class Scorer:
         """``top``: how many of the likeliest tokens each score names."""
         self._logprobs = _log_softmax(rows)
         self._top = top
+
+    def scores(self, token_ids: Iterable[int]) -> list[TokenScore]:
+        """How likely each of ``token_ids`` was after its position, in order from the first."""
+        return [self.score(position, token_id) for position, token_id in enumerate(token_ids)]
 
     def score(self, position: int, token_id: int) -> TokenScore:
         """How likely ``token_id`` was after the position of that index."""

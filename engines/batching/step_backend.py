@@ -42,6 +42,12 @@ class Chunk(Protocol):
         """Whether the prompt's tokens that come after each of ``token_ids`` are scored."""
 
 
+def following(chunk: Chunk, request: GenerationRequest) -> Sequence[int]:
+    """The tokens of ``request``'s prompt that come after each of those of ``chunk``."""
+    start = chunk.start + 1
+    return request.prompt_ids[start : start + len(chunk.token_ids)]
+
+
 class StepBackend(KvCache, Protocol):
     """A model that computes one batch at a time; the engine loop gives it a scheduler.
 

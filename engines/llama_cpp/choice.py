@@ -6,7 +6,7 @@ from typing import Any
 from codeserve.engines.batching.constraint import Constraint
 from codeserve.engines.batching.outcome import Outcome
 from codeserve.engines.batching.scoring import Scorer
-from codeserve.engines.batching.step_backend import Chunk
+from codeserve.engines.batching.step_backend import Chunk, following
 from codeserve.engines.errors import ServingError
 from codeserve.engines.llama_cpp.sampler import Sampler, is_plain_greedy
 from codeserve.engines.types import GenerationRequest
@@ -65,7 +65,9 @@ class Choice:
     ) -> Outcome:
         """What ``chunk`` yields; ``places`` are those of ``rows`` in the batch."""
         on_prompt, on_sampled = scorers
-        prompt_scores = [] if on_prompt is None else self._score_prompt(chunk, on_prompt)
+        prompt_scores = (
+            [] if on_prompt is None else on_prompt.scores(following(chunk, self._request))
+        )
         if not chunk.samples:
             return Outcome(prompt_scores=prompt_scores)
         first = len(places) - 1 - chunk.drafts
@@ -79,11 +81,7 @@ class Choice:
             tokens.append(token)
             if token in self._request.stop_ids or list(drafts[index : index + 1]) != [token]:
                 break
-        scores = (
-            []
-            if on_sampled is None
-            else [on_sampled.score(index, token) for index, token in enumerate(tokens)]
-        )
+        scores = [] if on_sampled is None else on_sampled.scores(tokens)
         return Outcome(tokens, scores, prompt_scores)
 
     def _choose(self, row: Any, place: int, context: Any) -> int:
@@ -93,7 +91,3 @@ class Choice:
         if self._constraint is not None:
             self._constraint.accept(token)
         return token
-
-    def _score_prompt(self, chunk: Chunk, scorer: Scorer) -> list[Any]:
-        following = self._request.prompt_ids[chunk.start + 1 :][: len(chunk.token_ids)]
-        return [scorer.score(index, token_id) for index, token_id in enumerate(following)]

@@ -17,7 +17,8 @@ class StopStrings:
     def __init__(self, stops: Sequence[str], *, include: bool = False) -> None:
         """``include``: the stop string itself is passed on. Raises InvalidRequest for an empty
         stop string."""
-        check_stops(stops)
+        if not all(stops):
+            raise InvalidRequest("A stop string must not be empty.", param="stop")
         by_length = sorted(stops, key=len)
         self._pattern = re.compile("|".join(map(re.escape, by_length))) if stops else None
         self._beginnings = {stop[:end] for stop in stops for end in range(1, len(stop))}
@@ -63,9 +64,3 @@ class StopStrings:
         self._held = ""
         self.matched = match[0]
         return text[: match.end() if self._include else match.start()]
-
-
-def check_stops(stops: Sequence[str]) -> None:
-    """Raise InvalidRequest for an empty stop string."""
-    if not all(stops):
-        raise InvalidRequest("A stop string must not be empty.", param="stop")

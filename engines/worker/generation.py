@@ -9,7 +9,6 @@ import msgspec
 from codeserve.engines.base import Engine
 from codeserve.engines.errors import ContextLengthExceeded, EngineFailure, InvalidRequest
 from codeserve.engines.text.line_limits import LineLimits
-from codeserve.engines.text.stop_strings import check_stops
 from codeserve.engines.text.text_stream import TextStream
 from codeserve.engines.text.token_names import ShownLogprobs, TokenNames
 from codeserve.engines.text.tokenizer import Tokenizer
@@ -31,21 +30,17 @@ class Generation:
     def __init__(
         self,
         tokens: AsyncGenerator[TokenDelta, None],
+        text: TextStream,
         tokenizer: Tokenizer,
         request: TextRequest,
         prompt_ids: tuple[int, ...],
     ) -> None:
-        """``tokens`` continue ``prompt_ids``. Raises InvalidRequest for an empty stop string."""
+        """``tokens`` continue ``prompt_ids``; ``text`` is what they become."""
         self._tokens = tokens
+        self._text = text
         self._tokenizer = tokenizer
         self._request = request
         self._prompt_ids = prompt_ids
-        self._text = TextStream(
-            tokenizer,
-            request.stop,
-            include_stop=request.include_stop,
-            show_control=request.show_control,
-        )
         self._lines = LineLimits(request.line_seconds, request.least_indent)
         self._names = TokenNames(tokenizer)
         self._logprobs = ShownLogprobs()
@@ -76,8 +71,13 @@ class Generation:
             priority=request.priority,
             cache_salt=request.cache_salt,
         )
-        check_stops(request.stop)
-        return cls(await engine.generate(generation), tokenizer, request, prompt_ids)
+        text = TextStream(
+            tokenizer,
+            request.stop,
+            include_stop=request.include_stop,
+            show_control=request.show_control,
+        )
+        return cls(await engine.generate(generation), text, tokenizer, request, prompt_ids)
 
     async def deltas(self) -> AsyncGenerator[TextDelta, None]:
         """What the generation adds, step by step; closing it frees the engine's slot.
