@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
+import openai
 import pytest
 import structlog
 import uvicorn
@@ -122,6 +123,21 @@ def server() -> Iterator[RunningServer]:
 def client(server: RunningServer) -> Iterator[httpx.Client]:
     """A client of the shared server."""
     with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def sync_client(server: RunningServer) -> Iterator[openai.OpenAI]:
+    """The published client of OpenAI, against the shared server, without retries."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_client(server: RunningServer) -> AsyncIterator[openai.AsyncOpenAI]:
+    """The same, asynchronous."""
+    base_url = f"{server.url}/v1"
+    async with openai.AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0) as client:
         yield client
 
 

@@ -1,7 +1,6 @@
 """The published client of OpenAI, unchanged, against the server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import openai
@@ -9,19 +8,6 @@ import pytest
 from openai.types.chat import ChatCompletionUserMessageParam
 
 HELLO: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "hi"}]
-
-
-@pytest.fixture
-def sync_client(server: Any) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
-async def async_client(server: Any) -> AsyncIterator[openai.AsyncOpenAI]:
-    base_url = f"{server.url}/v1"
-    async with openai.AsyncOpenAI(base_url=base_url, api_key="none", max_retries=0) as client:
-        yield client
 
 
 def test_models_are_listed_and_shown(sync_client: openai.OpenAI) -> None:

@@ -1,18 +1,12 @@
 """A server whose models answer with text or with calls, and streams as clients read them."""
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-Events = list[dict[str, Any]]
-
-CALLS = (
-    '{"tool_calls":[{"name":"weather","arguments":{"city":"Köln"}},'
-    '{"name":"weather","arguments":{"city":"Rom"}}]}'
-)
+from tests.app.api.named_events import CALLS, Events, read_events
 
 
 @pytest.fixture(scope="session")
@@ -27,15 +21,6 @@ def events() -> Callable[..., Events]:
     """Post a request for a streamed message; all of its events."""
 
     def read(client: httpx.Client, **body: Any) -> Events:
-        response = client.post("/v1/messages", json={**body, "stream": True})
-        assert response.status_code == 200, response.text
-        assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
-        told = []
-        for event in response.text.removesuffix("\n\n").split("\n\n"):
-            if not event.startswith(":"):
-                name, data = event.split("\n")
-                told.append(json.loads(data.removeprefix("data: ")))
-                assert name == f"event: {told[-1]['type']}"
-        return told
+        return read_events(client, "/v1/messages", body)
 
     return read
