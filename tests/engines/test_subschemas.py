@@ -17,7 +17,7 @@ def test_schemas_are_rewritten_from_the_inside_out() -> None:
 
 
 def test_names_of_properties_are_no_keywords() -> None:
-    schema = {"properties": {"enum": {}, "properties": {}}, "$defs": {"a": {}}}
+    schema: dict[str, Any] = {"properties": {"enum": {}, "properties": {}}, "$defs": {"a": {}}}
     assert rewritten(schema, marked) == {
         "properties": {"enum": {"x": True}, "properties": {"x": True}},
         "$defs": {"a": {"x": True}},
