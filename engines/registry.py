@@ -13,6 +13,8 @@ GROUP = "codeserve.engines"
 
 BUILT_IN = {
     "llama.cpp": "codeserve.engines.llama_cpp.backend",
+    "transformers": "codeserve.engines.transformers.backend",
+    "vllm": "codeserve.engines.vllm.engine",
     "fake": "codeserve.engines.fake",
 }
 EXTRAS = {"llama_cpp": "llama-cpp", "numpy": "llama-cpp"}

@@ -134,6 +134,13 @@ class EngineLoad(msgspec.Struct, frozen=True):
     """Steps completed since start; a watchdog compares two readings."""
 
 
+class LoadQuantization(StrEnum):
+    """What full-precision weights can become while they are loaded, in the catalogue's words."""
+
+    FOUR_BIT = "4-bit"
+    EIGHT_BIT = "8-bit"
+
+
 class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What to load and how: everything that a worker needs to know of a model."""
 
@@ -145,6 +152,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     variant_required: bool = False
     """True: weights that match none of ``variants`` are an error. False: such weights speak for
     themselves, by their own chat template and special tokens."""
+    quantization: LoadQuantization | None = None
+    """How to quantise full-precision weights while they are loaded; None: they stay as they are."""
     context_length: int | None = None
     """Tokens per request; None takes the engine's default."""
     max_concurrency: int = 4

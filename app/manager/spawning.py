@@ -13,8 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from codeserve.engines import worker
 from codeserve.engines.errors import ModelLoadError
 
+START = Path(worker.__path__[0], "start.py")
+"""Makes this package importable in the interpreter that runs it, so nobody else may import it."""
 SOCKET_PATH_BYTES = 103
 """The longest path that a Unix socket may have on every system."""
 
@@ -26,9 +29,10 @@ llama.cpp that clears its KV cache, as set-up's does not, takes a third of the t
 class SpawnedWorker:
     """A worker's process, which lives at most as long as this one: it holds its standard input."""
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, python: str | None = None) -> None:
         """Start a worker that imports ``engine`` and listens in a private folder.
 
+        ``python``: the interpreter of the environment with the engine's packages; None: this one.
         Raises ModelLoadError.
         """
         self.engine = engine
@@ -36,7 +40,7 @@ class SpawnedWorker:
         try:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-P", "-u", "-m", "codeserve.engines.worker"),
+                    *(python or sys.executable, "-P", "-u", str(START)),
                     *("--engine", engine, "--socket", str(self.socket)),
                 ],
                 stdin=subprocess.PIPE,

@@ -18,9 +18,14 @@ def hold_lifeline() -> None:
     needs the interpreter lock, so on Linux the kernel is asked for SIGKILL as well (prctl(2);
     sent when the launching thread ends).
     """
+    end_with_parent()
+    Thread(target=_exit_at_end_of_input, name="lifeline", daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """Have this process killed when the thread that started it ends; on Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    Thread(target=_exit_at_end_of_input, name="lifeline", daemon=True).start()
 
 
 def _exit_at_end_of_input() -> None:

@@ -40,8 +40,8 @@ def test_an_unknown_engine_is_refused_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("name", ["vllm", "transformers"])
-def test_a_planned_engine_is_refused_as_not_yet_here(name: str) -> None:
-    with pytest.raises(ModelLoadError, match="not part of this release yet"):
+def test_an_engine_whose_packages_are_missing_is_refused_with_the_command(name: str) -> None:
+    with pytest.raises(ModelLoadError, match=f"codeserve engines install {name}"):
         registry.create(config(name))
 
 
