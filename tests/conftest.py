@@ -1,6 +1,5 @@
 """Real models and vocabularies for every test."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,11 +9,13 @@ from codeserve.model_specs.spec import Hub, Source
 from tests.models.expand import WEIGHTS, write_gguf
 from tests.models.vocabulary import Vocabulary
 
+ROOT = Path(__file__).parents[1]
+
 
 @pytest.fixture(scope="session")
 def deepseek_vocabulary_folder() -> Path:
     """The real vocabularies of DeepSeek Coder v1 and v1.5 and llama.cpp's vectors for them."""
-    folder = Path(sys.prefix) / "share" / "codeserve-vocabularies"
+    folder = ROOT / ".venv" / "share" / "codeserve-vocabularies"
     assert folder.is_dir(), "make test puts the vocabularies there; see tests/vocabularies.py"
     return folder
 

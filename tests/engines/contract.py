@@ -1,7 +1,8 @@
-"""Every engine that is there, and how tests ask it."""
+"""Every engine whose packages are here, and how tests ask it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from typing import Any
 
 from codeserve.engines.base import Engine
@@ -14,7 +15,21 @@ StartEngine = Callable[..., Awaitable[Engine]]
 OPTIONS: dict[str, dict[str, Any]] = {
     "llama.cpp": {"n_batch": 16, "tune": False},
     "fake": {"step_seconds": 0.001},
+    "transformers": {"n_batch": 16, "dtype": "float32"},
+    "vllm": {"max_num_batched_tokens": 32, "dtype": "float32"},
 }
+PACKAGES = {
+    "llama.cpp": "llama_cpp",
+    "fake": "llama_cpp",
+    "transformers": "bitsandbytes",
+    "vllm": "vllm",
+}
+"""What only the environment has in which an engine is tested: ``make test`` runs the same tests in
+each."""
+
+
+def engines_here() -> list[str]:
+    return [name for name, package in PACKAGES.items() if find_spec(package)]
 
 
 def a_request(

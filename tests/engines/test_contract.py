@@ -82,8 +82,8 @@ async def test_a_request_that_cannot_be_served_is_refused_before_the_first_delta
 
 
 async def test_one_request_more_than_may_wait_is_refused(start_engine: StartEngine) -> None:
-    engine = await start_engine(max_concurrency=1, max_waiting=2)
-    accepted = [await engine.generate(a_request(engine, max_tokens=100)) for _ in range(3)]
+    engine = await start_engine(max_concurrency=1, max_waiting=3)
+    accepted = [await engine.generate(a_request(engine, max_tokens=100)) for _ in range(4)]
     with pytest.raises(QueueFull) as caught:
         await engine.generate(a_request(engine))
     assert caught.value.retry_after is not None
@@ -97,7 +97,7 @@ async def test_one_request_more_than_may_wait_is_refused(start_engine: StartEngi
 async def test_closing_a_queued_generation_takes_it_out_of_the_queue(
     start_engine: StartEngine,
 ) -> None:
-    engine = await start_engine(max_concurrency=1)
+    engine = await start_engine(max_concurrency=1, max_waiting=3)
     running = await engine.generate(a_request(engine, max_tokens=400))
     await anext(running)
     queued = await engine.generate(a_request(engine))
@@ -113,7 +113,7 @@ async def test_closing_a_queued_generation_takes_it_out_of_the_queue(
 async def test_closing_a_generation_frees_its_slot_within_one_step(
     start_engine: StartEngine, tokens_read: int
 ) -> None:
-    engine = await start_engine(max_concurrency=1)
+    engine = await start_engine(max_concurrency=1, max_waiting=3)
     generation = await engine.generate(a_request(engine, "w " * 200, max_tokens=100))
     await idle(engine, running=1)
     for _ in range(tokens_read):
@@ -127,7 +127,7 @@ async def test_closing_a_generation_frees_its_slot_within_one_step(
 
 
 async def test_a_cancelled_reader_frees_its_slot(start_engine: StartEngine) -> None:
-    engine = await start_engine(max_concurrency=1)
+    engine = await start_engine(max_concurrency=1, max_waiting=3)
     reader = asyncio.create_task(tokens_of(engine, a_request(engine, max_tokens=400)))
     await idle(engine, running=1)
     reader.cancel()
@@ -136,7 +136,7 @@ async def test_a_cancelled_reader_frees_its_slot(start_engine: StartEngine) -> N
 
 
 async def test_200_start_and_cancel_cycles_leave_every_slot_free(start_engine: StartEngine) -> None:
-    engine = await start_engine(max_concurrency=4)
+    engine = await start_engine()
     request = a_request(engine, "word " * 20, max_tokens=100)
     for cycle in range(200):
         generation = await engine.generate(request)
@@ -149,7 +149,7 @@ async def test_200_start_and_cancel_cycles_leave_every_slot_free(start_engine: S
 
 
 async def test_a_generation_that_is_dropped_frees_its_slot(start_engine: StartEngine) -> None:
-    engine = await start_engine(max_concurrency=1)
+    engine = await start_engine(max_concurrency=1, max_waiting=3)
     generation = await engine.generate(a_request(engine, max_tokens=400))
     await idle(engine, running=1)
     del generation
@@ -170,7 +170,7 @@ async def test_the_same_seed_gives_the_same_tokens_when_repeated(
 
 
 async def test_more_requests_than_slots_are_all_answered(start_engine: StartEngine) -> None:
-    engine = await start_engine(max_concurrency=3)
+    engine = await start_engine()
     lengths = [1 + 3 * n for n in range(9)]
     requests = [a_request(engine, "word " * (40 - n), max_tokens=n, id=str(n)) for n in lengths]
     answers = await asyncio.gather(*[tokens_of(engine, request) for request in requests])
@@ -178,8 +178,35 @@ async def test_more_requests_than_slots_are_all_answered(start_engine: StartEngi
     await idle(engine)
 
 
+async def test_info_and_load_describe_the_engine(
+    start_engine: StartEngine, engine_name: str
+) -> None:
+    engine = await start_engine()
+    info = engine.info
+    assert (info.engine, info.context_length, info.max_concurrency) == (engine_name, CONTEXT, 2)
+    assert (info.device, info.repairs) == ("cpu", ())
+    assert info.engine_version
+    assert (engine.load.running, engine.load.waiting) == (0, 0)
+
+
+async def test_the_lower_priority_number_is_served_first(start_engine: StartEngine) -> None:
+    engine = await start_engine(max_concurrency=1, max_waiting=3)
+    order: list[str] = []
+
+    async def serve(name: str, priority: int) -> None:
+        async for _ in await engine.generate(a_request(engine, id=name, priority=priority)):
+            pass
+        order.append(name)
+
+    running = asyncio.create_task(serve("running", 0))
+    await idle(engine, running=1)
+    names = {"last": 5, "second": 1, "first": -1}
+    await asyncio.gather(running, *(serve(name, number) for name, number in names.items()))
+    assert order == ["running", "first", "second", "last"]
+
+
 async def test_stopping_ends_every_generation_with_an_error(start_engine: StartEngine) -> None:
-    engine = await start_engine(max_concurrency=1)
+    engine = await start_engine(max_concurrency=1, max_waiting=3)
     request = a_request(engine, max_tokens=400)
     running = await engine.generate(request)
     await anext(running)
@@ -193,30 +220,3 @@ async def test_stopping_ends_every_generation_with_an_error(start_engine: StartE
     assert not engine.healthy
     with pytest.raises(ModelUnavailable):
         await engine.generate(request)
-
-
-async def test_info_and_load_describe_the_engine(
-    start_engine: StartEngine, engine_name: str
-) -> None:
-    engine = await start_engine(max_concurrency=3)
-    info = engine.info
-    assert (info.engine, info.context_length, info.max_concurrency) == (engine_name, CONTEXT, 3)
-    assert (info.device, info.repairs) == ("cpu", ())
-    assert info.engine_version
-    assert (engine.load.running, engine.load.waiting, engine.load.steps) == (0, 0, 0)
-
-
-async def test_the_lower_priority_number_is_served_first(start_engine: StartEngine) -> None:
-    engine = await start_engine(max_concurrency=1)
-    order: list[str] = []
-
-    async def serve(name: str, priority: int) -> None:
-        async for _ in await engine.generate(a_request(engine, id=name, priority=priority)):
-            pass
-        order.append(name)
-
-    running = asyncio.create_task(serve("running", 0))
-    await idle(engine, running=1)
-    names = {"last": 5, "second": 1, "first": -1}
-    await asyncio.gather(running, *(serve(name, number) for name, number in names.items()))
-    assert order == ["running", "first", "second", "last"]
