@@ -1,6 +1,7 @@
 # make serve   set everything up in .venv and start the server with the embedded model
 # make test    set everything up and run every test
 # make clients run only the tests with published clients, in an environment of their own
+# make engines run only the tests of vLLM and Transformers, in environments of their own
 # make check   ruff, mypy strict, import-linter
 # make lock    resolve the pinned requirements anew
 
@@ -11,19 +12,31 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CLIENTS := .clients/bin/python
 CLIENT_PIP := $(CLIENTS) -m pip --disable-pip-version-check --quiet install --no-compile
 CLIENT_TESTS := $(CLIENTS) -m pytest -c tests/clients/pytest.ini tests/clients
+ENVIRONMENTS := .engines/.vllm .engines/.transformers .clients/.python .clients/.node
+ENGINE_TESTS = .engines/$(1)/bin/python -m pytest -c tests/engines.ini tests/engines/$(1) \
+	tests/engines/test_contract.py tests/engines/test_choosing.py tests/engines/test_quantized.py
+ENGINES_OWN := certifi charset-normalizer colorama idna numpy packaging pyyaml requests safetensors \
+	tqdm typing-extensions urllib3
 PINS := requirements/run.txt requirements/embedded.txt requirements/llama-cpp.txt
 
-.PHONY: serve test clients check format lock clean
+.PHONY: serve test clients engines check format lock clean
 
 serve: .venv/.run
 	$(BIN)/codeserve serve
 
-test: .venv/.dev .clients/.python .clients/.node
+test: .venv/.dev
+	$(MAKE) --jobs=2 $(ENVIRONMENTS)
 	$(BIN)/pytest
+	$(call ENGINE_TESTS,vllm)
+	$(call ENGINE_TESTS,transformers)
 	$(CLIENT_TESTS)
 
-clients: .venv/.dev .clients/.python .clients/.node
+clients: .venv/.dev $(ENVIRONMENTS)
 	$(CLIENT_TESTS)
+
+engines: .venv/.dev $(ENVIRONMENTS)
+	$(call ENGINE_TESTS,vllm)
+	$(call ENGINE_TESTS,transformers)
 
 check: .venv/.dev .typing
 	$(BIN)/ruff check
@@ -54,15 +67,21 @@ format: .venv/.dev
 	@touch $@
 
 # The clients pin packages that the server does not want, so they have an environment of their own.
-.clients/.python: requirements/clients.txt requirements/torch.txt | .venv/.python
+.clients/.python: requirements/clients.txt | .venv/.python
 	$(PYTHON) -m venv .clients
 	$(CLIENT_PIP) --no-deps --require-hashes -r requirements/clients.txt
-	$(CLIENT_PIP) -r requirements/torch.txt
 	@touch $@
 
 .clients/.node: tests/clients/package-lock.json | .clients/.python
 	@if command -v npm >/dev/null; then npm --prefix tests/clients ci --silent && touch $@; \
 	else echo "Node.js 20 or newer is not installed: the tests of OpenAI's client for it are left out." >&2; fi
+
+# Tests run on the CPU builds, wherever; their tools join what `engines install` has put there.
+.engines/.%: app/environments/requirements/%-cpu.txt requirements/engines.txt | .venv/.dev .typing
+	CODESERVE_ENGINES=.engines $(BIN)/codeserve engines install $* --build cpu
+	.engines/$*/bin/python -m pip --disable-pip-version-check --quiet install --no-compile --no-deps \
+		--require-hashes -r requirements/engines.txt
+	@touch $@
 
 # mypy does not follow the editable install's mapping; it reads the packages through these links.
 .typing:
@@ -78,6 +97,8 @@ lock: .venv/.python
 		pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--group clients -o requirements/clients.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		--group engines -c requirements/dev.txt $(addprefix --no-emit-package ,$(ENGINES_OWN)) -o requirements/engines.txt
 
 clean:
-	rm -rf .venv .clients tests/clients/node_modules .typing build dist *.egg-info
+	rm -rf .venv .clients .engines tests/clients/node_modules .typing build dist *.egg-info
