@@ -1,5 +1,6 @@
 """A running ``codeserve serve``, as a user starts it: a process of its own."""
 
+import os
 import re
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import httpx
 import psutil
 from openai import OpenAI
 
+ENGINES = Path(__file__).parents[2] / ".engines"
+"""The engines' environments; ``make test`` makes them."""
 COMMAND = Path(sys.executable).parent / "codeserve"
 
 
@@ -39,6 +42,7 @@ class Server:
                 stderr=stderr,
                 text=True,
                 cwd=folder,
+                env={**os.environ, "CODESERVE_ENGINES": str(ENGINES)},
             )
         lines: list[str] = []
         assert process.stdout is not None

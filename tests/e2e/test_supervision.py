@@ -1,8 +1,6 @@
 import json
 import os
 import signal
-import time
-from collections.abc import Callable
 
 import httpx
 import psutil
@@ -11,6 +9,7 @@ from openai import APIError
 
 from tests.e2e.conftest import EMBEDDED, StartServer
 from tests.e2e.server import Server
+from tests.e2e.waiting import wait_until
 
 MODEL = "smollm2-135m-instruct"
 LONG_STREAM = {
@@ -20,14 +19,6 @@ LONG_STREAM = {
     "stream": True,
     "logit_bias": {"0": -100, "2": -100},
 }
-DEADLINE_SECONDS = 60
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen"
-        time.sleep(0.05)
 
 
 def test_a_worker_killed_in_mid_stream_costs_a_typed_error_and_comes_back(
