@@ -42,6 +42,13 @@ class Chunk(Protocol):
         """Whether the prompt's tokens that come after each of ``token_ids`` are scored."""
 
 
+def rows_of(chunk: Chunk) -> int:
+    """After how many of its last tokens a chunk wants logits."""
+    if chunk.scores_prompt:
+        return len(chunk.token_ids)
+    return chunk.drafts + 1 if chunk.samples else 0
+
+
 def following(chunk: Chunk, request: GenerationRequest) -> Sequence[int]:
     """The tokens of ``request``'s prompt that come after each of those of ``chunk``."""
     start = chunk.start + 1

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,17 @@ import msgspec
 import numpy as np
 
 from codeserve.engines.base import Engine, Progress
+from codeserve.engines.batching.choice import Choice, greedy
 from codeserve.engines.batching.constraint import Constraint
 from codeserve.engines.batching.drafting import Drafter, EitherDrafter, NgramDrafter
 from codeserve.engines.batching.loop import StepEngine
 from codeserve.engines.batching.outcome import Outcome
-from codeserve.engines.batching.prefix_tree import common_length
+from codeserve.engines.batching.scoring import Rows
 from codeserve.engines.batching.settings import BatchingSettings
-from codeserve.engines.batching.step_backend import Chunk
+from codeserve.engines.batching.step_backend import Chunk, rows_of
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.llama_cpp import memory, repairs, variants
-from codeserve.engines.llama_cpp.batch import Batch, rows_of
-from codeserve.engines.llama_cpp.choice import Choice
+from codeserve.engines.llama_cpp.batch import Batch
 from codeserve.engines.llama_cpp.context import Context, Room
 from codeserve.engines.llama_cpp.draft_model import DraftModel
 from codeserve.engines.llama_cpp.log import LlamaLog
@@ -95,8 +94,7 @@ class LlamaCppBackend:
     def open(self, slot: int, request: GenerationRequest, constraint: Constraint | None) -> None:
         """Prepare to sample ``request`` in ``slot``."""
         if Choice.is_needed(request, constraint):
-            info = self._info
-            self._choices[slot] = Choice(request, constraint, info.vocab_size, info.context_length)
+            self._choices[slot] = Choice(request, constraint)
 
     def step(self, chunks: Sequence[Chunk]) -> list[Outcome]:
         """Compute ``chunks``; sample after each one that asks for it. Raises EngineFailure."""
@@ -106,9 +104,7 @@ class LlamaCppBackend:
 
     def close(self, slot: int) -> None:
         """End the sampling in ``slot``."""
-        choice = self._choices.pop(slot, None)
-        if choice is not None:
-            choice.close()
+        self._choices.pop(slot, None)
 
     def fork(self, source: int, target: int, start: int, end: int) -> None:
         """Let ``target`` share the cells of ``source`` from ``start`` to ``end``."""
@@ -131,36 +127,29 @@ class LlamaCppBackend:
         return self._context.restore(slot, data)
 
     def unload(self) -> None:
-        """Free samplers, KV cache and weights."""
-        for choice in self._choices.values():
-            choice.close()
-        self._choices.clear()
+        """Free KV cache and weights."""
         self._resources.close()
 
     def _compute(self, chunks: Sequence[Chunk]) -> list[Outcome]:
         """One batch of llama.cpp's, and what each of ``chunks`` yields."""
-        places = self._batch.fill(chunks)
+        count = self._batch.fill(chunks)
         self._context.decode(self._batch)
-        if not places:
-            return [Outcome()] * len(chunks)
-        logits = self._context.logits(len(places))
-        ends = list(accumulate(map(rows_of, chunks)))
-        parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
-        scorers = {
-            chunk.slot: self._choices[chunk.slot].scorers(chunk, logits[part])
-            for chunk, part in zip(chunks, parts, strict=True)
-            if chunk.slot in self._choices
-        }
-        logits[:, self._never_sampled] = -np.inf
-        likeliest = logits.argmax(axis=1).tolist()
+        rows = self._context.logits(count) if count else np.empty((0, 0), np.float32)
+        ends = np.cumsum([rows_of(chunk) for chunk in chunks])[:-1]
         return [
-            self._choices[chunk.slot].outcome(
-                chunk, logits[part], places[part], self._context.pointer, scorers[chunk.slot]
-            )
-            if chunk.slot in scorers
-            else _greedy(chunk, likeliest[part])
-            for chunk, part in zip(chunks, parts, strict=True)
+            self._outcome(chunk, part)
+            for chunk, part in zip(chunks, np.split(rows, ends), strict=True)
         ]
+
+    def _outcome(self, chunk: Chunk, rows: Rows) -> Outcome:
+        """What ``chunk`` yields, of whose logits ``rows`` are."""
+        choice = self._choices.get(chunk.slot)
+        if choice is not None:
+            return choice.outcome(chunk, rows, self._never_sampled)
+        if len(rows) == 0:
+            return Outcome()
+        rows[:, self._never_sampled] = -np.inf
+        return greedy(chunk, rows.argmax(axis=1).tolist())
 
     def _load(self, progress: Progress, resources: ExitStack) -> None:
         path = Path(self._config.path)
@@ -282,14 +271,6 @@ class LlamaCppBackend:
             settings=msgspec.structs.asdict(self._options)
             | {"system_info": llama_cpp.llama_print_system_info().decode()},
         )
-
-
-def _greedy(chunk: Chunk, likeliest: Sequence[int]) -> Outcome:
-    """The drafts of ``chunk`` that are the likeliest tokens, and the token after them."""
-    if not chunk.samples:
-        return Outcome()
-    drafts = chunk.token_ids[len(chunk.token_ids) - chunk.drafts :]
-    return Outcome(likeliest[: common_length(drafts, likeliest) + 1])
 
 
 def create(config: EngineConfig) -> Engine:

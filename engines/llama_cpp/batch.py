@@ -7,7 +7,7 @@ from typing import Any
 import llama_cpp
 import numpy as np
 
-from codeserve.engines.batching.step_backend import Chunk
+from codeserve.engines.batching.step_backend import Chunk, rows_of
 
 
 class Batch:
@@ -33,8 +33,8 @@ class Batch:
         )
         """The ``llama_batch``; it points into this object's arrays."""
 
-    def fill(self, chunks: Sequence[Chunk]) -> list[int]:
-        """Take the tokens of ``chunks``; return the places of the rows that they want, in order."""
+    def fill(self, chunks: Sequence[Chunk]) -> int:
+        """Take the tokens of ``chunks``; return how many rows of logits they want."""
         tokens: list[int] = []
         positions: list[int] = []
         slots: list[int] = []
@@ -52,14 +52,7 @@ class Batch:
         self._wants_logits[:end] = 0
         self._wants_logits[wanted] = 1
         self.struct.n_tokens = end
-        return wanted
-
-
-def rows_of(chunk: Chunk) -> int:
-    """After how many of its last tokens a chunk wants logits."""
-    if chunk.scores_prompt:
-        return len(chunk.token_ids)
-    return chunk.drafts + 1 if chunk.samples else 0
+        return len(wanted)
 
 
 def _pointer(array: Any, item: Any) -> Any:

@@ -132,9 +132,9 @@ class DraftModel:
             start = len(draft.token_ids)
             chunks.append(Chunk(sequence, draft.slot, start, [last], samples=True))
             draft.token_ids.append(last)
-        places = self._batch.fill(chunks)
+        count = self._batch.fill(chunks)
         self._context.decode(self._batch)
-        likeliest = self._context.logits(len(places)).argmax(axis=1).tolist()
+        likeliest = self._context.logits(count).argmax(axis=1).tolist()
         for (_, draft), token_id in zip(drafts, likeliest, strict=True):
             draft.guesses.append(token_id)
 
