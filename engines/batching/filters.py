@@ -16,11 +16,27 @@ Logits = Any
 Places = Any
 """Indices of candidates, ascending."""
 
+FARTHEST = 1e30
+"""The surprise of what cannot be: the sums are to stay numbers."""
+
+ROWS = 64
+"""Parts of a vocabulary that are compared at once to find its largest logits."""
+
 
 def largest(keys: Any, count: int) -> Places:
     """Where the ``count`` largest of ``keys`` are."""
     if count >= len(keys):
         return np.arange(len(keys))
+    columns = len(keys) // ROWS
+    if count > columns:
+        return _largest(keys, count)
+    # As many columns have a key of at least their own maximum.
+    maxima = keys[: ROWS * columns].reshape(ROWS, columns).max(axis=0)
+    places = np.flatnonzero(keys >= np.partition(maxima, -count)[-count])
+    return places[_largest(keys[places], count)]
+
+
+def _largest(keys: Any, count: int) -> Places:
     least = np.partition(keys, -count)[-count]
     places = np.flatnonzero(keys >= least)
     if len(places) > count:
@@ -32,26 +48,28 @@ def largest(keys: Any, count: int) -> Places:
 def typical_p(logits: Logits, share: float) -> Places:
     """The candidates whose surprise is closest to the expected one, until they have ``share`` of
     the probability (https://arxiv.org/abs/2202.00666)."""
-    possible = np.flatnonzero(logits > -np.inf)
-    weights = np.exp(logits[possible])
+    weights = np.exp(logits)
     total = weights.sum()
-    surprise = np.log(total) - logits[possible]
-    closeness = -np.abs(surprise - np.dot(weights, surprise) / total)
+    surprise = np.minimum(np.log(total) - logits, FARTHEST)
+    distances = np.abs(surprise - np.dot(weights, surprise) / total)
     reach = 1.0
-    while weights[closeness >= -reach].sum() < share * total:
+    while weights[distances <= reach].sum() < share * total:
         reach *= 2
-    near = np.flatnonzero(closeness >= -reach)
-    return possible[near[_until(share * total, closeness[near], weights[near])]]
+    near = np.flatnonzero(distances <= reach)
+    distances = distances[near]
+    ordered = weights[near[np.argsort(distances)]]
+    return near[largest(-distances, _until(share * total, ordered))]
 
 
 def top_p(logits: Logits, share: float) -> Places:
     """The likeliest candidates, until they have ``share`` of the probability."""
     weights = np.exp(logits)
     total = weights.sum()
-    # Candidates below an equal share of what may be left out can all be left out together; the
-    # half is for rounding.
+    # Whatever is below an equal part of what may be left out can be left out together; the half is
+    # for rounding.
     likely = np.flatnonzero(weights >= 0.5 * (1 - share) * total / len(weights))
-    return likely[_until(share * total, weights[likely], weights[likely])]
+    weights = weights[likely]
+    return likely[largest(weights, _until(share * total, np.sort(weights)[::-1]))]
 
 
 def min_p(logits: Logits, share: float) -> Places:
@@ -59,7 +77,6 @@ def min_p(logits: Logits, share: float) -> Places:
     return np.flatnonzero(logits >= logits.max() + math.log(share))
 
 
-def _until(weight: float, keys: Any, weights: Any) -> Places:
-    """As many of the largest keys as have ``weight`` together."""
-    reached = np.cumsum(weights[np.argsort(-keys)], dtype=np.float64)
-    return largest(keys, int(np.searchsorted(reached, weight)) + 1)
+def _until(weight: float, ordered: Any) -> int:
+    """How many of the ``ordered`` weights, from the first on, reach ``weight`` together."""
+    return int(np.searchsorted(ordered.cumsum(dtype=np.float64), weight)) + 1

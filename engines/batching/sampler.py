@@ -54,12 +54,13 @@ class Sampler:
         if self._top_k > 0:  # Temperature does not change which those are.
             token_ids = filters.largest(row, self._top_k)
             logits = row[token_ids]
-        logits = (logits - highest) / self._temperature
+        logits -= highest
+        logits *= 1 / self._temperature
         for places_of in self._filters:
             places = places_of(logits)
             token_ids = places if token_ids is None else token_ids[places]
             logits = logits[places]
-        place = draw(np.exp(logits), self._numbers.random())
+        place = draw(np.exp(logits, out=logits), self._numbers.random())
         return place if token_ids is None else int(token_ids[place])
 
 
