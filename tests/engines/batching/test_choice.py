@@ -37,7 +37,7 @@ def logits(known: Sequence[int]) -> Any:
 
 def a_request(**fields: Any) -> GenerationRequest:
     sampling = fields.pop("sampling", SamplingParams(temperature=0.0))
-    given: dict[str, Any] = {"stop_ids": frozenset({EOS}), "max_tokens": 40, **fields}
+    given: dict[str, Any] = {"stop_ids": frozenset({EOS}), "max_tokens": 24, **fields}
     return GenerationRequest(id="r", prompt_ids=PROMPT, sampling=sampling, **given)
 
 
