@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from codeserve.engines.batching.sampler import Sampler, draw, is_plain_greedy
@@ -23,9 +23,9 @@ params = st.builds(
     SamplingParams,
     temperature=st.sampled_from([0.3, 1.0, 1.7]),
     top_k=st.sampled_from([-1, 0, 1, 3, 8, 100]),
-    top_p=st.sampled_from([1.0, 0.97, 0.6, 0.0]),
-    min_p=st.sampled_from([0.0, 0.031, 0.4, 1.0]),
-    typical_p=st.sampled_from([1.0, 0.93, 0.5]),
+    top_p=st.sampled_from([1.0, 0.83, 0.6, 0.0]),
+    min_p=st.sampled_from([0.0, 0.21, 0.4, 1.0]),
+    typical_p=st.sampled_from([1.0, 0.81, 0.37]),
     presence_penalty=st.sampled_from([0.0, 0.77]),
     frequency_penalty=st.sampled_from([0.0, -0.31]),
     repetition_penalty=st.sampled_from([1.0, 1.3, 0.8]),
@@ -144,6 +144,7 @@ def assume_a_clear_order(ordered: Sequence[float]) -> None:
     assume(all(b - a > TINY for a, b in pairwise(ordered)))
 
 
+@settings(max_examples=400)
 @given(params=params, row=rows, prompt=st.lists(st.integers(0, 1), max_size=3))
 def test_tokens_are_those_of_the_reference(
     params: SamplingParams, row: list[float], prompt: list[int]
