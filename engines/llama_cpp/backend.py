@@ -20,7 +20,7 @@ from codeserve.engines.batching.scoring import Rows
 from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.batching.step_backend import Chunk, rows_of
 from codeserve.engines.errors import ModelLoadError
-from codeserve.engines.llama_cpp import memory, repairs, variants
+from codeserve.engines.llama_cpp import memory, repairs
 from codeserve.engines.llama_cpp.batch import Batch
 from codeserve.engines.llama_cpp.context import Context, Room
 from codeserve.engines.llama_cpp.draft_model import DraftModel
@@ -29,6 +29,7 @@ from codeserve.engines.llama_cpp.options import LlamaCppOptions
 from codeserve.engines.llama_cpp.prefix_folder import prefix_folder
 from codeserve.engines.llama_cpp.tuning import Tuning, tune
 from codeserve.engines.llama_cpp.weights import Weights, check_file
+from codeserve.engines.text import variants
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest
 from codeserve.model_specs.spec import Variant
@@ -157,9 +158,9 @@ class LlamaCppBackend:
         log = resources.enter_context(closing(LlamaLog()))
         llama_cpp.llama_backend_init()
         with log.only_errors(), closing(Weights.head_of(path, log)) as head:
-            variant = self._variant_of(head)
+            variant = variants.choose(self._config, head)
             found = repairs.find(variant, head)
-            context_length = self._context_length(variant.context_length, head)
+            context_length = self._context_length(variant, head)
         overrides = repairs.overrides(found)
         tuning = tune(path, self._options, overrides, progress, log)
         options = self._options = self._options.settled(tuning)
@@ -222,32 +223,16 @@ class LlamaCppBackend:
             disk_bytes=options.cache_disk_mib * memory.MIB,
         )
 
-    def _variant_of(self, head: Weights) -> Variant:
-        variant = variants.recognise(self._config.variants, head)
-        if variant is not None:
-            return variant
-        if self._config.variant_required:
-            expected = ", ".join(f"{v.family} ({v.name})" for v in self._config.variants)
-            raise ModelLoadError(
-                f"{self._config.path} has a vocabulary of {head.vocabulary.size} tokens, which is "
-                f"none of those expected: {expected}."
-            )
-        return variants.derive(head)
-
-    def _context_length(self, trained: int, head: Weights) -> int:
+    def _context_length(self, variant: Variant, head: Weights) -> int:
         asked = self._config.context_length
-        if asked is None:
-            return memory.default_context_length(
-                trained,
-                self._config.max_concurrency,
-                memory.token_bytes(head, self._options),
-                memory.available_bytes() - Path(self._config.path).stat().st_size,
-            )
-        if asked > trained:
-            raise ModelLoadError(
-                f"context_length is {asked}, but this model was trained for {trained} tokens."
-            )
-        return asked
+        if asked is not None:
+            return variants.check_context_length(asked, variant)
+        return memory.default_context_length(
+            variant.context_length,
+            self._config.max_concurrency,
+            memory.token_bytes(head, self._options),
+            memory.available_bytes() - Path(self._config.path).stat().st_size,
+        )
 
     def _describe(
         self,

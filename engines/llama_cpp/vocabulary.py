@@ -10,11 +10,8 @@ import llama_cpp
 from codeserve.engines.errors import ModelUnavailable
 from codeserve.engines.llama_cpp.long_runs import pieces
 
-SPECIAL = (
-    llama_cpp.LLAMA_TOKEN_ATTR_CONTROL
-    | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED
-    | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
-)
+CONTROL = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
+SPECIAL = CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED
 
 
 class LlamaVocabulary:
@@ -28,12 +25,15 @@ class LlamaVocabulary:
     @cached_property
     def special_tokens(self) -> Mapping[str, int]:
         """Text to id of control and user-defined tokens."""
-        attributes, pointer = llama_cpp.llama_vocab_get_attr, self._pointer
-        return {self.text(i): i for i in range(self.size) if attributes(pointer, i) & SPECIAL}
+        return {self.text(i): i for i in range(self.size) if self._has(i, SPECIAL)}
 
-    def has(self, token_id: int, attributes: int) -> bool:
-        """Whether the token has one of ``attributes`` (``LLAMA_TOKEN_ATTR_*``)."""
-        return bool(llama_cpp.llama_vocab_get_attr(self._pointer, token_id) & attributes)
+    def is_control(self, token_id: int) -> bool:
+        """Whether the file marks the token as one that stands for no text."""
+        return self._has(token_id, CONTROL)
+
+    def is_unused(self, token_id: int) -> bool:
+        """Whether the file marks the row as one without a token."""
+        return self._has(token_id, llama_cpp.LLAMA_TOKEN_ATTR_UNUSED)
 
     def text(self, token_id: int) -> str:
         """How the file writes the token."""
@@ -84,6 +84,9 @@ class LlamaVocabulary:
             if count >= 0:
                 return list(ids[:count])
             size = -count
+
+    def _has(self, token_id: int, attributes: int) -> bool:
+        return bool(llama_cpp.llama_vocab_get_attr(self._pointer, token_id) & attributes)
 
     def _check_open(self) -> None:
         if self._pointer is None:

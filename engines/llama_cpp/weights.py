@@ -100,6 +100,11 @@ class Weights:
         return buffer.value.decode(errors="replace")
 
     @property
+    def name(self) -> str | None:
+        """What the file calls the model."""
+        return self.metadata("general.name")
+
+    @property
     def chat_template(self) -> str | None:
         """The Jinja source of the file's own chat template."""
         return self.metadata("tokenizer.chat_template")

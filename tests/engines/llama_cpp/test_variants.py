@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from codeserve.engines.llama_cpp.variants import derive, recognise
 from codeserve.engines.llama_cpp.weights import Weights
 from codeserve.engines.text.tokenizer import Tokenizer
+from codeserve.engines.text.variants import derive, recognise
 from codeserve.model_specs.segments import Content, Control
 from codeserve.model_specs.spec import Variant
 
