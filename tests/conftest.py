@@ -6,7 +6,7 @@ import pytest
 
 from codeserve.model_specs.hub.package import locate
 from codeserve.model_specs.spec import Hub, Source
-from tests.models.expand import WEIGHTS, write_gguf
+from tests.models.expand import WEIGHTS, write_gguf, write_hugging_face
 from tests.models.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[1]
@@ -41,3 +41,13 @@ def tiny_deepseek_gguf(
     path = tmp_path_factory.mktemp("models") / "tiny-deepseek-coder.gguf"
     write_gguf(WEIGHTS, deepseek_vocabulary, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_deepseek_folder(
+    tmp_path_factory: pytest.TempPathFactory, deepseek_vocabulary: Vocabulary
+) -> Path:
+    """The same model as a Hugging Face folder in float32."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-deepseek-coder"
+    write_hugging_face(WEIGHTS, deepseek_vocabulary, folder)
+    return folder

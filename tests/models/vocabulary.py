@@ -66,12 +66,14 @@ class Vocabulary:
         }
 
     def tokenizer_config_json(self, end: int, chat_template: str | None) -> dict[str, Any]:
-        """``tokenizer_config.json``; BOS is for the caller to add."""
+        """``tokenizer_config.json``, which wants a BOS that ``tokenizer.json`` does not add."""
         config: dict[str, Any] = {
             "tokenizer_class": "PreTrainedTokenizerFast",
             "bos_token": self.tokens[BOS],
             "eos_token": self.tokens[end],
             "pad_token": self.tokens[END],
+            "add_bos_token": True,
+            "add_eos_token": False,
             "clean_up_tokenization_spaces": False,
             "model_max_length": 16384,
             "added_tokens_decoder": {
