@@ -29,5 +29,12 @@ def extract(requirements: Path, folder: Path) -> None:
                 (folder / name).write_bytes(content.read())
 
 
+def vectors(vocabulary: Path) -> list[tuple[str, list[int]]]:
+    """llama.cpp's own test vectors for one of the files: texts and ids without BOS."""
+    texts = Path(f"{vocabulary}.inp").read_bytes().decode().split("\n__ggml_vocab_test__\n")
+    lines = Path(f"{vocabulary}.out").read_bytes().decode().split("\n")
+    return [(t, [*map(int, line.split())]) for t, line in zip(texts, lines, strict=True)]
+
+
 if __name__ == "__main__":
     extract(Path(sys.argv[1]), Path(sys.argv[2]))

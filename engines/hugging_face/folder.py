@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from codeserve.engines.errors import ModelLoadError
-from codeserve.engines.hugging_face.documents import Document, read_document, read_optional
+from codeserve.engines.hugging_face.documents import Document, convert, read, read_optional
 from codeserve.engines.hugging_face.quantization import (
     Quantization,
     logical_weights,
     read_quantization,
 )
-from codeserve.engines.hugging_face.roles import Sources
+from codeserve.engines.hugging_face.roles import Ends, TokenizerSettings
 from codeserve.engines.hugging_face.tensors import Tensor, pickled_bytes, read_tensors
 from codeserve.engines.hugging_face.vocabulary import HuggingFaceVocabulary
 from codeserve.engines.text import variants
@@ -53,20 +53,16 @@ class Folder:
                 sense, or it holds a model or a tokenizer of another kind.
         """
         _check_folder(path)
-        config = read_document(path / "config.json")
+        config = read(path / "config.json", dict[str, Any])
         _check_decoder(path, config)
-        settings = read_optional(path / "tokenizer_config.json")
-        sources = Sources(
-            path,
-            read_document(path / "tokenizer.json"),
-            settings,
-            read_optional(path / "generation_config.json"),
-            config,
-        )
+        settings = read_optional(path / "tokenizer_config.json", TokenizerSettings)
+        generation = read_optional(path / "generation_config.json", Ends)
+        ends = (*generation.ids, *convert(path / "config.json", config, Ends).ids)
+        rows = _number(path, config, "vocab_size")
         return cls(
             path=path,
             config=config,
-            vocabulary=HuggingFaceVocabulary(sources, _number(path, config, "vocab_size")),
+            vocabulary=HuggingFaceVocabulary(path / "tokenizer.json", settings, ends, rows),
             quantization=read_quantization(path, config),
             chat_template=_chat_template(path, settings),
             trained_context_length=_number(path, config, *CONTEXT_KEYS),
@@ -145,11 +141,14 @@ def _number(path: Path, config: Document, *keys: str) -> int:
     raise ModelLoadError(f"{path / 'config.json'} has no positive number as {' or '.join(keys)}.")
 
 
-def _chat_template(path: Path, settings: Document) -> str | None:
+def _chat_template(path: Path, settings: TokenizerSettings) -> str | None:
     file = path / "chat_template.jinja"
     if file.exists():
-        return file.read_text(encoding="utf-8")
-    named = settings.get("chat_template")
-    if isinstance(named, list):
-        named = {item["name"]: item["template"] for item in named}.get("default")
-    return named if isinstance(named, str) else None
+        try:
+            return file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ModelLoadError(f"{file} is not UTF-8 text.") from error
+    named = settings.chat_template
+    if isinstance(named, tuple):
+        return next((item.template for item in named if item.name == "default"), None)
+    return named

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from codeserve.engines.errors import ModelLoadError
-from codeserve.engines.hugging_face.documents import Document, read_optional
+from codeserve.engines.hugging_face.documents import Document, convert, read
 from codeserve.engines.hugging_face.tensors import Tensor
 
 OLDER_FILES = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
@@ -66,10 +65,11 @@ class _Settings(msgspec.Struct):
 def read_quantization(folder: Path, config: Document) -> Quantization | None:
     """None if the weights are not quantised. Raises ModelLoadError for what makes no sense."""
     if config.get("quantization_config") is not None:
-        return _of(folder / "config.json", config["quantization_config"], None)
+        path = folder / "config.json"
+        return _of(path, convert(path, config["quantization_config"], _Settings), None)
     for name, method in OLDER_FILES.items():
-        if settings := read_optional(folder / name):
-            return _of(folder / name, settings, method)
+        if (folder / name).exists():
+            return _of(folder / name, read(folder / name, _Settings), method)
     return None
 
 
@@ -78,15 +78,11 @@ def logical_weights(tensors: Iterable[Tensor], quantization: Quantization | None
     return sum(_weights_of(tensor, quantization) for tensor in tensors)
 
 
-def _of(path: Path, source: Any, method: str | None) -> Quantization:
-    try:
-        settings = msgspec.convert(source, _Settings)
-    except msgspec.ValidationError as error:
-        raise ModelLoadError(f"{path}: the quantisation makes no sense: {error}") from error
+def _of(path: Path, settings: _Settings, method: str | None) -> Quantization:
     bitsandbytes = settings.load_in_4bit or settings.load_in_8bit
     method = settings.quant_method or method or ("bitsandbytes" if bitsandbytes else None)
     if method is None:
-        raise ModelLoadError(f"{path}: the quantisation names no quant_method.")
+        raise ModelLoadError(f"{path} describes a quantisation without a quant_method.")
     if settings.config_groups:
         return _of_groups(method, settings.config_groups)
     bits = _first(settings.bits, settings.w_bit, _loaded_bits(settings))

@@ -1,9 +1,10 @@
 """What the tokens of a folder are for, by its configuration and by their spellings."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.hugging_face.documents import Document
@@ -32,7 +33,42 @@ ENDS = (
 )
 """The spellings of what ends a text, turn or message, whatever the configuration names."""
 
-NAMED = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
+
+class Token(msgspec.Struct, frozen=True):
+    """An added token as a configuration writes it."""
+
+    content: str
+    special: bool = False
+
+
+class NamedTemplate(msgspec.Struct, frozen=True):
+    """One of several chat templates."""
+
+    name: str
+    template: str
+
+
+class TokenizerSettings(msgspec.Struct, frozen=True):
+    """``tokenizer_config.json``, as far as it says what ``tokenizer.json`` does not."""
+
+    tokenizer_class: str | None = None
+    bos_token: str | Token | None = None
+    eos_token: str | Token | None = None
+    add_bos_token: bool | None = None
+    added_tokens_decoder: dict[int, Token] = {}
+    chat_template: str | tuple[NamedTemplate, ...] | None = None
+
+
+class Ends(msgspec.Struct, frozen=True):
+    """What ``generation_config.json`` and ``config.json`` say of the end of a text."""
+
+    eos_token_id: int | tuple[int, ...] | None = None
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """However many there are."""
+        ids = self.eos_token_id
+        return () if ids is None else (ids,) if isinstance(ids, int) else ids
 
 
 @dataclass(frozen=True)
@@ -42,95 +78,63 @@ class Roles:
     bos: int | None
     """What every prompt starts with; None if the folder wants nothing there."""
     eos: int | None
+    """What ends a text."""
     ends: tuple[int, ...]
     """What ends a text, turn or message, in ascending order."""
     fim: tuple[int, int, int] | None
     """What goes before the prefix, before the suffix and before the middle."""
-    control: frozenset[int]
-    """What stands for no text."""
 
 
-@dataclass(frozen=True)
-class Sources:
-    """The files that say what tokens are for."""
+def read_roles(
+    settings: TokenizerSettings,
+    ends: tuple[int, ...],
+    tokenizer: Document,
+    ids: Mapping[str, int],
+) -> Roles:
+    """The roles of the tokens ``ids``.
 
-    path: Path
-    tokenizer: Document
-    """``tokenizer.json``"""
-    settings: Document
-    """``tokenizer_config.json``"""
-    generation: Document
-    """``generation_config.json``"""
-    config: Document
-    """``config.json``"""
-
-
-def read_roles(sources: Sources, ids: Mapping[str, int], special: Iterable[int]) -> Roles:
-    """``ids``: of every token; ``special``: those that the tokenizer itself marks so.
-
-    Raises ModelLoadError if BOS or EOS is a token that the vocabulary does not have.
+    ``ends``: ids that the configuration names, the first one first; ``tokenizer``: the content of
+    ``tokenizer.json``. Raises ModelLoadError if the vocabulary does not have BOS or EOS.
     """
-    settings = sources.settings
-    bos = _named(sources, "bos", ids)
-    declared = [*_declared(sources.generation), *_declared(sources.config)]
-    eos = _named(sources, "eos", ids)
-    if eos is None and declared:
-        eos = declared[0]
+    bos = _named("bos_token", settings.bos_token, ids)
+    eos = _named("eos_token", settings.eos_token, ids)
+    if eos is None and ends:
+        eos = ends[0]
     spelled = [ids[text] for text in ENDS if text in ids]
-    spellings = [_spelling(settings.get(f"{name}_token")) for name in NAMED]
-    spellings += map(_spelling, settings.get("additional_special_tokens") or ())
-    named = {ids[text] for text in spellings if text is not None and text in ids}
-    ends = {*declared, *spelled, *([] if eos is None else [eos])}
     return Roles(
-        bos=bos if _adds_bos(sources, ids) else None,
+        bos=bos if _adds_bos(settings, tokenizer) else None,
         eos=eos,
-        ends=tuple(sorted(ends)),
+        ends=tuple(sorted({*ends, *spelled, *([] if eos is None else [eos])})),
         fim=next(_fim(ids), None),
-        control=frozenset({*special, *named, *ends}),
     )
 
 
-def _named(sources: Sources, name: str, ids: Mapping[str, int]) -> int | None:
-    text = _spelling(sources.settings.get(f"{name}_token"))
-    if text is None:
-        return None
-    if text not in ids:
+def _named(name: str, token: str | Token | None, ids: Mapping[str, int]) -> int | None:
+    text = token.content if isinstance(token, Token) else token
+    if text is not None and text not in ids:
         raise ModelLoadError(
-            f"{sources.path / 'tokenizer_config.json'} names {text!r} as its {name}_token, which "
-            "tokenizer.json does not have."
+            f"tokenizer_config.json names {text!r} as the {name}, but tokenizer.json has no such "
+            "token."
         )
-    return ids[text]
+    return None if text is None else ids[text]
 
 
-def _spelling(token: Any) -> str | None:
-    """A token is written as its text, or as an object with it."""
-    if isinstance(token, Mapping):
-        token = token.get("content")
-    return token if isinstance(token, str) else None
-
-
-def _declared(config: Document) -> list[int]:
-    ids = config.get("eos_token_id")
-    return [i for i in (ids if isinstance(ids, list) else [ids]) if isinstance(i, int)]
-
-
-def _adds_bos(sources: Sources, ids: Mapping[str, int]) -> bool:
+def _adds_bos(settings: TokenizerSettings, tokenizer: Document) -> bool:
     """As the folder says; else as its post-processor does; else as its tokenizer class does."""
-    said = sources.settings.get("add_bos_token")
-    if isinstance(said, bool):
-        return said
-    if _starts_with_special(sources.tokenizer.get("post_processor")):
+    if settings.add_bos_token is not None:
+        return settings.add_bos_token
+    if _starts_with_special(tokenizer.get("post_processor")):
         return True
-    return str(sources.settings.get("tokenizer_class")).startswith(("Llama", "CodeLlama"))
+    return (settings.tokenizer_class or "").startswith(("Llama", "CodeLlama"))
 
 
 def _starts_with_special(processor: Any) -> bool:
-    if not isinstance(processor, Mapping):
-        return False
-    if processor.get("type") == "Sequence":
-        return any(map(_starts_with_special, processor.get("processors") or ()))
-    single = processor.get("single")
-    return processor.get("type") == "TemplateProcessing" and "SpecialToken" in (single or [{}])[0]
+    match processor:
+        case {"type": "Sequence", "processors": [*processors]}:
+            return any(map(_starts_with_special, processors))
+        case {"type": "TemplateProcessing", "single": [{"SpecialToken": _}, *_]}:
+            return True
+    return False
 
 
 def _fim(ids: Mapping[str, int]) -> Iterator[tuple[int, int, int]]:

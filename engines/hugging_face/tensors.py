@@ -1,21 +1,22 @@
 """What a folder's weights hold, from the headers of their files."""
 
-import json
-import struct
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
+from os import SEEK_END
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+import msgspec
 
 from codeserve.engines.errors import ModelLoadError
-from codeserve.engines.hugging_face.documents import read_document
+from codeserve.engines.hugging_face.documents import read
 
 INDEX = "model.safetensors.index.json"
 PICKLES = "pytorch_model*.bin"
 LONGEST_HEADER = 100_000_000
 """Bytes; the limit of the format's own library."""
-LENGTH = struct.Struct("<Q")
+LENGTH_BYTES = 8
+"""Of the header's length, which comes first, lowest byte first."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,22 @@ class Tensor:
     def elements(self) -> int:
         """Number of stored numbers."""
         return prod(self.shape)
+
+
+class _Index(msgspec.Struct):
+    weight_map: Annotated[dict[str, str], msgspec.Meta(min_length=1)]
+
+
+class _Entry(msgspec.Struct):
+    """A tensor of a header; ``__metadata__``, which is none, has none of these keys."""
+
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+    data_offsets: tuple[int, int] = (0, 0)
+
+    def tensor(self, name: str) -> Tensor:
+        first, last = self.data_offsets
+        return Tensor(name, self.dtype, self.shape, last - first)
 
 
 def read_tensors(folder: Path) -> tuple[Tensor, ...]:
@@ -54,10 +71,8 @@ def _files(folder: Path) -> list[Path]:
     if not (folder / INDEX).exists():
         whole = folder / "model.safetensors"
         return [whole] if whole.exists() else sorted(folder.glob("*.safetensors"))
-    parts = read_document(folder / INDEX).get("weight_map")
-    if not isinstance(parts, Mapping) or not parts:
-        raise ModelLoadError(f"{folder / INDEX} names no files in its weight_map.")
-    files = [folder / str(name) for name in sorted(set(parts.values()))]
+    parts = read(folder / INDEX, _Index).weight_map
+    files = [folder / name for name in sorted(set(parts.values()))]
     missing = [file.name for file in files if not file.exists()]
     if missing:
         raise ModelLoadError(f"{folder} is incomplete: {_listed(missing)} missing.")
@@ -68,29 +83,20 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
-def _header(file: Path) -> Iterator[Tensor]:
+def _header(file: Path) -> list[Tensor]:
     try:
         with file.open("rb") as stream:
-            head = stream.read(LENGTH.size)
-            length = LENGTH.unpack(head)[0] if len(head) == LENGTH.size else 0
-            text = stream.read(length) if 0 < length <= LONGEST_HEADER else b""
-        entries = json.loads(text)
-        yield from _entries(file, length, entries)
+            length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
+            text = stream.read(length) if length <= LONGEST_HEADER else b""
+            size = stream.seek(0, SEEK_END)
+        entries = msgspec.json.decode(text, type=dict[str, _Entry])
     except OSError as error:
         raise ModelLoadError(f"{file} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelLoadError(f"{file} is not a whole safetensors file.") from error
-
-
-def _entries(file: Path, length: int, entries: Mapping[str, Any]) -> Iterable[Tensor]:
-    tensors, end = [], 0
-    for name, entry in entries.items():
-        if name == "__metadata__":
-            continue
-        first, last = entry["data_offsets"]
-        tensors.append(Tensor(name, entry["dtype"], tuple(entry["shape"]), last - first))
-        end = max(end, last)
-    expected, found = LENGTH.size + length + end, file.stat().st_size
-    if found < expected:
-        raise ModelLoadError(f"{file} is cut short: {found} of {expected} bytes.")
-    return tensors
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelLoadError(f"{file} does not begin as a safetensors file.") from error
+    entries.pop("__metadata__", None)
+    end = max((entry.data_offsets[1] for entry in entries.values()), default=0)
+    if size < LENGTH_BYTES + length + end:
+        whole = LENGTH_BYTES + length + end
+        raise ModelLoadError(f"{file} is cut short: {size} of {whole} bytes.")
+    return [entry.tensor(name) for name, entry in entries.items()]

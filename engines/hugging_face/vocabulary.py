@@ -8,8 +8,8 @@ from tokenizers import AddedToken, Tokenizer
 
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.hugging_face.byte_level import bytes_of, check_byte_level
-from codeserve.engines.hugging_face.documents import Document
-from codeserve.engines.hugging_face.roles import Sources, read_roles
+from codeserve.engines.hugging_face.documents import read
+from codeserve.engines.hugging_face.roles import Token, TokenizerSettings, read_roles
 
 PROBE = "x"
 
@@ -21,27 +21,34 @@ class HuggingFaceVocabulary:
     names. Added tokens stand for their own characters, others for bytes.
     """
 
-    def __init__(self, sources: Sources, rows: int) -> None:
-        """``rows``: of the embedding. Raises ModelLoadError for a tokenizer of another kind."""
-        path = sources.path / "tokenizer.json"
-        check_byte_level(path, sources.tokenizer)
-        self._tokenizer = _load(path)
-        self._tokenizer.encode_special_tokens = True
-        _add_missing(self._tokenizer, sources)
+    def __init__(
+        self, path: Path, settings: TokenizerSettings, ends: tuple[int, ...], rows: int
+    ) -> None:
+        """Read ``path``, a ``tokenizer.json``.
+
+        ``ends``: ids that the configuration names as ends of texts; ``rows``: of the embedding.
+        Raises ModelLoadError for a tokenizer of another kind, or that does not fit the rest.
+        """
+        document = read(path, dict[str, Any])
+        check_byte_level(path, document)
+        self._tokenizer = _load(path, settings.added_tokens_decoder)
         added = self._tokenizer.get_added_tokens_decoder()
         ids = self._tokenizer.get_vocab(with_added_tokens=True)
         self._texts = {token_id: text for text, token_id in ids.items()}
+        _check_rows(path, [*self._texts, *ends], rows)
         self.size: int = rows
         """Number of ids, padding rows included."""
-        _check_rows(path, self._texts, rows)
         self.special_tokens: Mapping[str, int] = {t.content: i for i, t in sorted(added.items())}
         """Text to id of every added token."""
-        self._roles = read_roles(sources, ids, [i for i, t in added.items() if t.special])
+        declared = settings.added_tokens_decoder
+        self._control = {i for i, token in added.items() if token.special}
+        self._control |= {i for i, token in declared.items() if token.special}
+        self._roles = read_roles(settings, ends, document, ids)
         self._pieces = list(_pieces(self._texts, added, rows))
         if self.join(self.encode(PROBE)) != PROBE.encode():
             raise ModelLoadError(
-                f"{path} puts something in front of a text, or changes it (add_prefix_space, a "
-                "normalizer): prompts could not be put together exactly."
+                f"{path} puts something in front of a text or changes it (add_prefix_space, a "
+                "normalizer), so prompts could not be put together exactly."
             )
 
     @property
@@ -70,7 +77,7 @@ class HuggingFaceVocabulary:
 
     def is_control(self, token_id: int) -> bool:
         """Whether the folder marks the token as one that stands for no text."""
-        return token_id in self._roles.control
+        return token_id in self._control
 
     def is_unused(self, token_id: int) -> bool:
         """Whether the row has no token."""
@@ -95,40 +102,38 @@ class HuggingFaceVocabulary:
         return text
 
 
-def _load(path: Path) -> Tokenizer:
+def _load(path: Path, declared: Mapping[int, Token]) -> Tokenizer:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:
-        raise ModelLoadError(f"{path} cannot be loaded: {error}") from error
+        raise ModelLoadError(f"{path} cannot be loaded: {error}.") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True
+    for token_id, token in sorted(declared.items()):
+        _declare(tokenizer, path, token_id, token)
     return tokenizer
 
 
-def _add_missing(tokenizer: Tokenizer, sources: Sources) -> None:
-    """Tokens that only ``tokenizer_config.json`` has. Raises ModelLoadError if they do not fit."""
-    declared: Document = sources.settings.get("added_tokens_decoder") or {}
-    for key, token in sorted(declared.items(), key=lambda item: int(item[0])):
-        content = token["content"]
-        if tokenizer.token_to_id(content) is None:
-            tokenizer.add_tokens([_added_token(token)])
-        found = tokenizer.token_to_id(content)
-        if found != int(key):
-            raise ModelLoadError(
-                f"{sources.path / 'tokenizer_config.json'} says that {content!r} is token {key}, "
-                f"but by tokenizer.json it is {found}."
-            )
-
-
-def _added_token(token: Mapping[str, Any]) -> AddedToken:
-    return AddedToken(token["content"], normalized=False, special=bool(token.get("special")))
+def _declare(tokenizer: Tokenizer, path: Path, token_id: int, token: Token) -> None:
+    """Add a token that only ``tokenizer_config.json`` has. Raises ModelLoadError if it misfits."""
+    if tokenizer.token_to_id(token.content) is None:
+        added = AddedToken(token.content, normalized=False, special=token.special)
+        tokenizer.add_tokens([added])
+    found = tokenizer.token_to_id(token.content)
+    if found != token_id:
+        raise ModelLoadError(
+            f"{path.with_name('tokenizer_config.json')} says that {token.content!r} is token "
+            f"{token_id}, but by tokenizer.json it is {found}."
+        )
 
 
 def _check_rows(path: Path, token_ids: Iterable[int], rows: int) -> None:
     last = max(token_ids)
     if last >= rows:
         raise ModelLoadError(
-            f"{path} has tokens up to id {last}, but the model has only {rows} rows (vocab_size)."
+            f"{path.parent} has tokens up to id {last}, but the model has only {rows} rows "
+            "(vocab_size)."
         )
 
 

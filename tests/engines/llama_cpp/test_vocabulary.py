@@ -8,16 +8,10 @@ from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.model_specs.golden import prove
 from codeserve.model_specs.segments import Content, Text
 from codeserve.model_specs.spec import Variant
+from tests.vocabularies import vectors
 
 OpenHead = Callable[[Path], Weights]
 CONTROL_TYPE = 3
-
-
-def vectors(vocabulary: Path) -> list[tuple[str, list[int]]]:
-    """llama.cpp's own test vectors for a vocabulary: texts and ids without BOS."""
-    texts = Path(f"{vocabulary}.inp").read_bytes().decode().split("\n__ggml_vocab_test__\n")
-    lines = Path(f"{vocabulary}.out").read_bytes().decode().split("\n")
-    return [(t, [*map(int, line.split())]) for t, line in zip(texts, lines, strict=True)]
 
 
 @pytest.mark.parametrize(
