@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -25,6 +26,9 @@ HELPERS = frozenset(
 WIDTH = {"I32": 32, "I64": 64, "I16": 16, "U8": 8, "I8": 8}
 
 
+Bits = Annotated[int, msgspec.Meta(ge=1, le=64)]
+
+
 class Quantization(msgspec.Struct, frozen=True):
     """What a checkpoint's configuration says of it."""
 
@@ -39,7 +43,7 @@ class Quantization(msgspec.Struct, frozen=True):
 
 
 class _Weights(msgspec.Struct):
-    num_bits: int | None = None
+    num_bits: Bits | None = None
     group_size: int | None = None
     actorder: bool | str | None = None
 
@@ -52,8 +56,8 @@ class _Settings(msgspec.Struct):
     """The keys of every method, under all their names."""
 
     quant_method: str | None = None
-    bits: int | None = None
-    w_bit: int | None = None
+    bits: Bits | None = None
+    w_bit: Bits | None = None
     group_size: int | None = None
     q_group_size: int | None = None
     desc_act: bool | None = None

@@ -110,26 +110,26 @@ def _load(path: Path, declared: Mapping[int, Token]) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     tokenizer.encode_special_tokens = True
-    for token_id, token in sorted(declared.items()):
-        _declare(tokenizer, path, token_id, token)
+    _declare(tokenizer, path, declared)
     return tokenizer
 
 
-def _declare(tokenizer: Tokenizer, path: Path, token_id: int, token: Token) -> None:
-    """Add a token that only ``tokenizer_config.json`` has. Raises ModelLoadError if it misfits."""
-    if tokenizer.token_to_id(token.content) is None:
-        added = AddedToken(token.content, normalized=False, special=token.special)
-        tokenizer.add_tokens([added])
-    found = tokenizer.token_to_id(token.content)
-    if found != token_id:
-        raise ModelLoadError(
-            f"{path.with_name('tokenizer_config.json')} says that {token.content!r} is token "
-            f"{token_id}, but by tokenizer.json it is {found}."
-        )
+def _declare(tokenizer: Tokenizer, path: Path, declared: Mapping[int, Token]) -> None:
+    """Add tokens that only ``tokenizer_config.json`` adds. Raises ModelLoadError if one misfits."""
+    known = tokenizer.get_added_tokens_decoder()
+    for token_id, token in sorted(declared.items()):
+        if token_id not in known:
+            added = AddedToken(token.content, normalized=False, special=token.special)
+            tokenizer.add_tokens([added])
+        if tokenizer.token_to_id(token.content) != token_id:
+            raise ModelLoadError(
+                f"{path.with_name('tokenizer_config.json')} says that token {token_id} is "
+                f"{token.content!r}, but tokenizer.json says otherwise."
+            )
 
 
 def _check_rows(path: Path, token_ids: Iterable[int], rows: int) -> None:
-    last = max(token_ids)
+    last = max(token_ids, default=-1)
     if last >= rows:
         raise ModelLoadError(
             f"{path.parent} has tokens up to id {last}, but the model has only {rows} rows "

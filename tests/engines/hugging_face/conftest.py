@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from codeserve.engines.llama_cpp.weights import Weights
 
 Changes = Mapping[str, Mapping[str, Any] | str | bytes | None]
-Edited = Callable[[Changes], Path]
+Edited = Callable[..., Path]
 FLAGS = {"lstrip": False, "rstrip": False, "normalized": True, "single_word": False}
 
 
@@ -35,16 +35,16 @@ def v1(tiny_deepseek_folder: Path) -> Folder:
 
 @pytest.fixture
 def edited(tiny_deepseek_folder: Path, tmp_path: Path) -> Edited:
-    """A copy of the tiny model's folder with other files.
+    """A copy of the tiny model's folder, or of another, with other files.
 
     A mapping changes keys of a JSON file, and None as a value removes one; a text or bytes replace
     a file, and None removes it.
     """
 
-    def edit(changes: Changes) -> Path:
-        folder = tmp_path / "tiny-deepseek-coder"
+    def edit(changes: Changes, source: Path = tiny_deepseek_folder) -> Path:
+        folder = tmp_path / source.name
         folder.mkdir()
-        for file in tiny_deepseek_folder.iterdir():
+        for file in source.iterdir():
             (folder / file.name).symlink_to(file)
         for name, change in changes.items():
             _replace(folder / name, change)

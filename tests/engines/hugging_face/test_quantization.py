@@ -79,6 +79,7 @@ def test_other_weights_are_not_quantised(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"quant_method": "gptq", "bits": "four"}, "makes no sense: Expected `int | null`"),
+        ({"quant_method": "gptq", "bits": 0}, "makes no sense: Expected `int` >= 1"),
         ({"bits": 4}, "without a quant_method"),
         ([], "makes no sense: Expected `object`"),
     ],

@@ -43,8 +43,14 @@ def test_a_chat_template_in_a_file_of_its_own_counts_too(
     assert name(recognise(variants.values(), folder)) == INSTRUCT
 
 
-def test_v15_is_recognised(v15: Folder, variants: Mapping[str, Variant]) -> None:
+def test_v15_base_and_instruct_are_told_apart(
+    v15: Folder, edited: Edited, variants: Mapping[str, Variant]
+) -> None:
+    end_of_turn = {"eos_token": "<|EOT|>", "added_tokens_decoder": {100015: {"content": "<|EOT|>"}}}
+    instruct = Folder.read(edited({"tokenizer_config.json": end_of_turn}, v15.path))
+
     assert name(recognise(variants.values(), v15)) == "deepseek-coder v1.5"
+    assert name(recognise(variants.values(), instruct)) == "deepseek-coder-instruct v1.5"
 
 
 def test_a_folder_and_a_gguf_file_of_one_model_are_one_variant(

@@ -199,7 +199,12 @@ def test_a_tokenizer_that_cannot_be_served_is_refused(
         (
             "tokenizer_config.json",
             {"added_tokens_decoder": {"32021": {"content": "<|end|>"}}},
-            r"says that '<\|end\|>' is token 32021, but by tokenizer\.json it is 32022",
+            r"says that token 32021 is '<\|end\|>', but tokenizer\.json says otherwise",
+        ),
+        (
+            "tokenizer_config.json",
+            {"added_tokens_decoder": {"32030": {"content": "<|end|>"}}},
+            r"says that token 32030 is '<\|end\|>', but tokenizer\.json says otherwise",
         ),
         (
             "tokenizer_config.json",
