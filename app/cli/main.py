@@ -11,6 +11,7 @@ from codeserve.app.cli.chat import chat
 from codeserve.app.cli.complete import complete
 from codeserve.app.cli.doctor import doctor
 from codeserve.app.cli.models import models_app
+from codeserve.app.cli.parity import parity
 from codeserve.app.cli.serve import serve
 
 
@@ -39,6 +40,7 @@ def build_cli() -> typer.Typer:
     cli.command()(chat)
     cli.command()(complete)
     cli.command()(bench)
+    cli.command()(parity)
     cli.command()(doctor)
     cli.add_typer(models_app, name="models")
     return cli
