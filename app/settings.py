@@ -28,6 +28,12 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from codeserve.app.environments.location import default_folder
+from codeserve.engines.types import LoadQuantization
+
+UNQUANTIZED = "none"
+"""The quantisation of weights that stay as they are."""
+
 SIZE = re.compile(r"\d+(?:[._]\d+)?")
 
 ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/\s]+")
@@ -76,8 +82,9 @@ class ModelSettings(BaseModel):
     model_format: str | None = None
     quantization: str | None = None
     engine: str | None = None
-    """None: the first engine that the catalogue lists for the weights, and llama.cpp for a GGUF
-    file of your own."""
+    """None: the best installed one for the weights and the machine."""
+    engine_python: Annotated[Path | None, Field(strict=False)] = None
+    """The interpreter of an environment of your own for ``engine``; None: codeserve's."""
     max_concurrency: PositiveInt = 4
     """Requests decoded together."""
     context_length: PositiveInt | None = None
@@ -108,24 +115,53 @@ class ModelSettings(BaseModel):
             )
         if self.path is None and self.family is not None:
             raise PydanticCustomError("model_origin", "family goes with path; drop one of them")
-        chosen = (self.size_in_billions, self.model_format, self.quantization)
-        if self.path is not None and any(chosen):
+        if self.path is not None and (self.size_in_billions or self.model_format):
             raise PydanticCustomError(
                 "model_origin",
-                "size_in_billions, model_format and quantization choose from the catalogue; "
-                "they do not go with path",
+                "size_in_billions and model_format choose from the catalogue; they do not go with "
+                "path",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _quantizable(self) -> Self:
+        if self.path is None or self.quantization is None:
+            return self
+        if self.path.suffix.lower() == ".gguf":
+            raise PydanticCustomError(
+                "model_origin",
+                "quantization goes with a folder of weights or a catalogue entry, not with a GGUF "
+                "file, which is quantised as it is",
+            )
+        if self.quantization not in (UNQUANTIZED, *LoadQuantization):
+            raise PydanticCustomError(
+                "model_origin",
+                "quantization beside path is {choices}, but {given} was given",
+                {
+                    "choices": f"{UNQUANTIZED}, {', '.join(LoadQuantization)}",
+                    "given": repr(self.quantization),
+                },
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> Self:
+        if self.engine_python is not None and self.engine is None:
+            raise PydanticCustomError(
+                "model_origin",
+                "engine_python goes with engine; say which engine is installed there",
             )
         return self
 
     @classmethod
-    def from_reference(cls, reference: str) -> Self:
+    def from_reference(cls, reference: str, engine: str | None = None) -> Self:
         """The model that ``NAME[:SIZE][:QUANTIZATION]`` or a path to weights means.
 
         A reference that ends in ``.gguf`` or contains a path separator is a path. The id of a
         catalogue entry is the reference as written. Raises SettingsError.
         """
         if reference.endswith(".gguf") or "/" in reference:
-            return cls(path=Path(reference).expanduser())
+            return cls(path=Path(reference).expanduser(), engine=engine)
         name, *parts = reference.split(":")
         size = parts.pop(0) if parts and SIZE.fullmatch(parts[0]) else None
         quantization = parts.pop(0) if parts else None
@@ -134,7 +170,13 @@ class ModelSettings(BaseModel):
                 f"{reference!r} is no model reference; write NAME[:SIZE][:QUANTIZATION], such as "
                 "deepseek-coder-instruct:1_3:Q4_K_M, or the path of a .gguf file or a folder"
             )
-        return cls(id=reference, model_name=name, size_in_billions=size, quantization=quantization)
+        return cls(
+            id=reference,
+            model_name=name,
+            size_in_billions=size,
+            quantization=quantization,
+            engine=engine,
+        )
 
 
 EMBEDDED_MODEL = ModelSettings(id="smollm2-135m-instruct", model_name="smollm2-instruct")
@@ -162,6 +204,8 @@ class ServerSettings(BaseSettings):
     """Web pages of these origins, such as ``https://example.org``, may read responses."""
     families: Path | None = None
     """A folder with model families of your own, as TOML files."""
+    engines: Path = Field(default_factory=default_folder)
+    """The folder of the engines' environments, which ``codeserve engines install`` makes."""
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -198,10 +242,18 @@ class Settings(BaseModel):
                 )
         return self
 
-    def override(self, server: Mapping[str, Any], references: Sequence[str]) -> Self:
+    def override(
+        self, server: Mapping[str, Any], references: Sequence[str], engine: str | None = None
+    ) -> Self:
         """These settings with valid ``server`` settings on top, and with the models that
-        ``references`` mean instead of theirs, if there are any. Raises SettingsError."""
-        models = tuple(map(ModelSettings.from_reference, references)) or self.models
+        ``references`` mean, on ``engine``, instead of theirs, if there are any.
+
+        Raises SettingsError.
+        """
+        if engine is not None and not references:
+            raise SettingsError("--model-engine goes with --model; in a config file, write engine")
+        given = (ModelSettings.from_reference(reference, engine) for reference in references)
+        models = tuple(given) or self.models
         return self._build({"server": self.server.model_copy(update=server), "models": models})
 
     @classmethod

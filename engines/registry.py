@@ -17,8 +17,11 @@ BUILT_IN = {
     "vllm": "codeserve.engines.vllm.engine",
     "fake": "codeserve.engines.fake",
 }
+HIDDEN = frozenset({"fake"})
+"""Engines for tests, which no message offers."""
 EXTRAS = {"llama_cpp": "llama-cpp", "numpy": "llama-cpp"}
-PLANNED = frozenset({"vllm", "transformers"})
+INSTALLABLE = frozenset({"vllm", "transformers"})
+"""Engines that have environments of their own."""
 
 
 def names() -> tuple[str, ...]:
@@ -34,12 +37,12 @@ def create(config: EngineConfig) -> Engine:
     try:
         module = import_module(_module_of(config.engine))
     except ModuleNotFoundError as error:
-        extra = EXTRAS.get(error.name or "")
-        if extra is None:
+        command = _installation(config.engine, error.name or "")
+        if command is None:
             raise
         raise ModelLoadError(
             f"The engine {config.engine!r} needs the Python package {error.name!r}, which is not "
-            f"installed. Install it with: pip install 'codeserve[{extra}]'"
+            f"installed. Install it with: {command}"
         ) from error
     engine: Engine = module.create(config)
     return engine
@@ -49,6 +52,13 @@ def preload(name: str) -> None:
     """Import the module of an engine ahead of ``create``, which says what is wrong with it."""
     with suppress(ModelLoadError, ImportError):
         import_module(_module_of(name))
+
+
+def _installation(engine: str, package: str) -> str | None:
+    """The command that brings the missing ``package`` of ``engine``, if there is one."""
+    if engine in INSTALLABLE:
+        return f"codeserve engines install {engine}"
+    return f"pip install 'codeserve[{EXTRAS[package]}]'" if package in EXTRAS else None
 
 
 def _module_of(name: str) -> str:
@@ -68,7 +78,5 @@ def _modules() -> Mapping[str, str]:
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:
-    choice = f"Engines here: {', '.join(known)}."
-    if name in PLANNED:
-        return f"The engine {name!r} is not part of this release yet. {choice}"
-    return f"There is no engine {name!r}. {choice}"
+    offered = (engine for engine in known if engine not in HIDDEN)
+    return f"There is no engine {name!r}. Engines here: {', '.join(offered)}."

@@ -29,21 +29,33 @@ def serve(
             "given here, or by the name of the file or folder."
         ),
     ] = None,
+    model_engine: Annotated[
+        str | None,
+        typer.Option(
+            help="Engine for the models of --model: llama.cpp, vllm or transformers; default: the "
+            "best installed one for each model and this machine."
+        ),
+    ] = None,
 ) -> None:
     """Serve models behind an OpenAI-compatible API; with nothing configured, the embedded one."""
     from codeserve.app.manager.spawning import head_start
 
-    with head_start(FIRST_ENGINE) as ahead:
+    first = FIRST_ENGINE if model_engine in (None, FIRST_ENGINE) else None
+    with head_start(first) as ahead:
         from codeserve.app.cli.listening import listen
         from codeserve.app.cli.service import run_service
 
-        settings = _settings(host, port, config, model or [])
+        settings = _settings(host, port, config, model or [], model_engine)
         with listen(settings.server.host, settings.server.port) as listener:
             raise typer.Exit(run_service(settings, listener, ahead))
 
 
 def _settings(
-    host: str | None, port: int | None, config: Path | None, references: list[str]
+    host: str | None,
+    port: int | None,
+    config: Path | None,
+    references: list[str],
+    engine: str | None,
 ) -> "Settings":
     """The configuration with the command line's options on top."""
     from codeserve.app.settings import Settings, SettingsError
@@ -54,6 +66,7 @@ def _settings(
         return settings.override(
             server={name: value for name, value in given.items() if value is not None},
             references=references,
+            engine=engine,
         )
     except SettingsError as error:
         fail(str(error), USAGE_ERROR)

@@ -34,10 +34,10 @@ class WorkerProcess(Protocol):
 class Launcher(Protocol):
     """Starts workers."""
 
-    async def launch(self, engine: str, log: Log) -> WorkerProcess:
+    async def launch(self, engine: str, python: str | None, log: Log) -> WorkerProcess:
         """Start a worker for ``engine`` that ends when this process does.
 
-        Raises ModelLoadError.
+        ``python``: its interpreter; None: the one that runs this code. Raises ModelLoadError.
         """
 
 
@@ -48,10 +48,10 @@ class LocalLauncher:
         """``head_start``: a worker that runs already, for the first model that can use it."""
         self._head_start = head_start
 
-    async def launch(self, engine: str, log: Log) -> "LocalWorker":
+    async def launch(self, engine: str, python: str | None, log: Log) -> "LocalWorker":
         """Start a worker that listens in a private folder. Raises ModelLoadError."""
-        ahead = None if self._head_start is None else self._head_start.take(engine)
-        worker = ahead or SpawnedWorker(engine)
+        ahead = None if self._head_start is None else self._head_start.take(engine, python)
+        worker = ahead or SpawnedWorker(engine, python)
         try:
             return LocalWorker(worker, *await _output_of(worker), log)
         except BaseException:

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AbstractContextManager
 from difflib import get_close_matches
 
+from codeserve.app.environments.engines import Engines
 from codeserve.app.manager.launcher import Launcher
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.model import ManagedModel
@@ -11,7 +12,6 @@ from codeserve.app.manager.resolution import resolve
 from codeserve.app.manager.restarts import RestartPolicy
 from codeserve.app.manager.status import ModelStatus
 from codeserve.app.settings import ModelSettings, ServerSettings
-from codeserve.engines import registry
 from codeserve.engines.errors import InvalidRequest, ModelNotFound, ModelUnavailable
 from codeserve.model_specs.catalog import Catalog
 
@@ -30,6 +30,7 @@ class ModelManager:
         self._settings = settings
         self._launcher = launcher
         self._catalog = catalog
+        self._engines = Engines(settings.engines)
         self._policy = policy or RestartPolicy()
         self._models: dict[str, ManagedModel] = {}
         self._stopped = False
@@ -47,7 +48,7 @@ class ModelManager:
         if current is not None and not current.ended:
             _check_same(current, model)
             return
-        resolution = resolve(model, self._catalog, registry.names())
+        resolution = resolve(model, self._catalog, self._engines)
         self._models[model.id] = ManagedModel(
             resolution, self._launcher, self._settings, self._policy
         )

@@ -60,6 +60,8 @@ class ManagedModel:
             state=ModelState.PENDING,
             created=int(time.time()),
             spec=self.settings.model_dump(mode="json", exclude_none=True),
+            engine=resolution.choice.engine,
+            engine_reason=resolution.choice.reason,
         )
         self._log_tail: deque[str] = deque(maxlen=LOG_LINES)
         self._logger = logging.LoggerAdapter(logger, {"model": self.settings.id})
@@ -134,7 +136,10 @@ class ManagedModel:
         self._move(ModelState.STOPPED)
 
     async def _live(self) -> None:
+        choice = self._resolution.choice
+        self._logger.info("engine %s: %s", choice.engine, choice.reason)
         try:
+            await asyncio.to_thread(self._resolution.check_interpreter)
             await self._run(await self._fetch())
         except ModelLoadError as error:
             self._fail(error.message)
@@ -189,8 +194,9 @@ class ManagedModel:
             heartbeat_timeout=self._server.heartbeat_timeout,
             stall_timeout=self._server.stall_timeout,
         )
+        choice = self._resolution.choice
         try:
-            async with Session.open(self._launcher, config.engine, self._log, watchdog) as session:
+            async with Session.open(self._launcher, choice, self._log, watchdog) as session:
                 info = await session.load(config, self._report_loading)
                 self._session = session
                 self._served = LeasedModel(self._status.id, info, session.client)

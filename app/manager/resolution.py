@@ -1,23 +1,28 @@
 """From what an operator asked for to what a worker is told to load."""
 
-from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
-from codeserve.app.settings import ModelSettings
+from codeserve.app.environments import interpreter
+from codeserve.app.environments.abilities import Weights, of_path, of_spec
+from codeserve.app.environments.choice import Available, EngineChoice, choose
+from codeserve.app.settings import UNQUANTIZED, ModelSettings
 from codeserve.engines.errors import InvalidRequest, ModelLoadError
-from codeserve.engines.types import EngineConfig
+from codeserve.engines.types import EngineConfig, LoadQuantization
 from codeserve.model_specs.catalog import Catalog, Selection
 from codeserve.model_specs.errors import UnknownSpec
-from codeserve.model_specs.spec import ModelFormat, ModelSpec, Variant
+from codeserve.model_specs.spec import ModelFormat, Variant
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """A model that can be launched, as far as that can be known without its weights."""
 
     settings: ModelSettings
-    engine: str
+    choice: EngineChoice
+    """The engine, its interpreter, and why it is this one."""
+    quantization: LoadQuantization | None
     variants: tuple[Variant, ...]
     variant_required: bool
     selection: Selection | None
@@ -31,24 +36,31 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
             raise ModelLoadError(f"There are no weights at {path}: no such file or folder.")
         return path.absolute()
 
+    def check_interpreter(self) -> None:
+        """Run the operator's own interpreter, if there is one, to see that the engine can run in
+        it. Raises ModelLoadError."""
+        if self.settings.engine_python is not None:
+            interpreter.check(self.settings.engine_python.expanduser(), self.choice.engine)
+
     def config(self, path: Path) -> EngineConfig:
         """What to tell the worker when the weights are at ``path``."""
         return EngineConfig(
-            engine=self.engine,
+            engine=self.choice.engine,
             path=str(path),
             variants=self.variants,
             variant_required=self.variant_required,
+            quantization=self.quantization,
             context_length=self.settings.context_length,
             max_concurrency=self.settings.max_concurrency,
             options=self.settings.options,
         )
 
 
-def resolve(settings: ModelSettings, catalog: Catalog, engines: Sequence[str]) -> Resolution:
-    """Find the weights' spec, variants and engine; ``engines`` are those that there are.
+def resolve(settings: ModelSettings, catalog: Catalog, engines: Available) -> Resolution:
+    """Find the weights' spec, variants and engine; ``engines`` are those of this machine.
 
-    Raises InvalidRequest for a model, family or engine that does not exist, and for an engine
-    that cannot load the weights' format; the message lists what can be chosen.
+    Raises InvalidRequest for a model, family or engine that does not exist, for an engine that
+    is not installed, and for one that cannot load the weights; the message lists what can be done.
     """
     model_name = settings.model_name
     try:
@@ -61,65 +73,86 @@ def resolve(settings: ModelSettings, catalog: Catalog, engines: Sequence[str]) -
 
 
 def _from_catalog(
-    settings: ModelSettings, model_name: str, catalog: Catalog, engines: Sequence[str]
+    settings: ModelSettings, model_name: str, catalog: Catalog, engines: Available
 ) -> Resolution:
-    selection = catalog.select(
-        model_name,
-        size_in_billions=settings.size_in_billions,
-        model_format=settings.model_format,
-        quantization=settings.quantization,
-    )
-    able = selection.spec.engines
+    selection = _select(settings, model_name, catalog)
+    spec = selection.spec
+    is_full = spec.model_format is ModelFormat.PYTORCH
+    loading = _loading(selection.quantization) if is_full else None
+    weights = of_spec(spec.model_format, loading)
     return Resolution(
         settings=settings,
-        engine=_choose_engine(settings.engine, able, engines, str(selection.spec.model_format)),
+        choice=_choose(settings, weights, engines, spec.engines),
+        quantization=loading,
         variants=(selection.variant,),
         variant_required=True,
         selection=selection,
     )
 
 
-def _from_path(settings: ModelSettings, catalog: Catalog, engines: Sequence[str]) -> Resolution:
-    is_gguf = settings.path is not None and settings.path.suffix.lower() == ".gguf"
-    specs = [spec for family in catalog.families for spec in family.specs]
-    able = _engines_of(spec for spec in specs if (spec.model_format is ModelFormat.GGUF) == is_gguf)
-    if settings.engine is not None and settings.engine not in _engines_of(specs):
-        able = (*able, settings.engine)  # The catalogue knows nothing against a third-party engine.
-    weights = "a GGUF file" if is_gguf else "a folder of weights"
+def _select(settings: ModelSettings, model_name: str, catalog: Catalog) -> Selection:
+    """The spec that is asked for. Raises UnknownSpec.
+
+    Where an engine is asked for and no format, the format is one that the engine loads, if it
+    loads any that there is.
+    """
+
+    def select(model_format: str | None) -> Selection:
+        return catalog.select(
+            model_name,
+            size_in_billions=settings.size_in_billions,
+            model_format=model_format,
+            quantization=settings.quantization,
+        )
+
+    if settings.engine is not None and settings.model_format is None:
+        for model_format in (ModelFormat.GGUF, *ModelFormat):
+            with suppress(UnknownSpec):
+                selection = select(model_format)
+                if settings.engine in selection.spec.engines:
+                    return selection
+    return select(settings.model_format)
+
+
+def _from_path(settings: ModelSettings, catalog: Catalog, engines: Available) -> Resolution:
+    assert settings.path is not None, "settings have a model_name or a path"
+    loading = _loading(settings.quantization)
+    try:
+        weights = of_path(settings.path, loading)
+    except ValueError as error:
+        raise InvalidRequest(str(error), param="quantization") from error
     return Resolution(
         settings=settings,
-        engine=_choose_engine(settings.engine, able, engines, weights),
+        choice=_choose(settings, weights, engines, None),
+        quantization=loading,
         variants=catalog.variants(settings.family),
         variant_required=settings.family is not None,
         selection=None,
     )
 
 
-def _engines_of(specs: Iterable[ModelSpec]) -> tuple[str, ...]:
-    """The engines that the catalogue names for ``specs``, best first."""
-    return tuple(dict.fromkeys(engine for spec in specs for engine in spec.engines))
+def _loading(quantization: str | None) -> LoadQuantization | None:
+    """What the weights become while they are loaded. Raises InvalidRequest."""
+    if quantization is None or quantization == UNQUANTIZED:
+        return None
+    try:
+        return LoadQuantization(quantization)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"Weights cannot be quantised to {quantization!r} while they are loaded, but to "
+            f"{' or '.join(LoadQuantization)}.",
+            param="quantization",
+        ) from error
 
 
-def _choose_engine(
-    asked: str | None, able: Sequence[str], engines: Sequence[str], weights: str
-) -> str:
-    """The engine asked for, or else the first of ``able`` that there is."""
-    there = ", ".join(engines)
-    if asked is None:
-        for engine in able:
-            if engine in engines:
-                return engine
-        raise InvalidRequest(
-            f"No engine here can load {weights}; {' or '.join(able)} could. There are: {there}.",
-            param="engine",
-        )
-    if asked not in engines:
-        raise InvalidRequest(
-            f"There is no engine called {asked!r}. There are: {there}.", param="engine"
-        )
-    if asked not in able:
-        raise InvalidRequest(
-            f"The engine {asked!r} cannot load {weights}. Engines that can: {', '.join(able)}.",
-            param="engine",
-        )
-    return asked
+def _choose(
+    settings: ModelSettings,
+    weights: Weights,
+    engines: Available,
+    among: tuple[str, ...] | None,
+) -> EngineChoice:
+    own = settings.engine_python
+    choice = choose(settings.engine, weights, engines, among=among, own_python=own is not None)
+    if own is None:
+        return choice
+    return msgspec.structs.replace(choice, python=str(own.expanduser().absolute()))

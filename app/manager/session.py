@@ -5,6 +5,7 @@ from asyncio import FIRST_COMPLETED
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from codeserve.app.environments.choice import EngineChoice
 from codeserve.app.manager.launcher import Launcher, Log, WorkerProcess
 from codeserve.app.manager.watchdog import Watchdog
 from codeserve.engines.base import Progress
@@ -31,14 +32,14 @@ class Session:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, launcher: Launcher, engine: str, log: Log, watchdog: Watchdog
+        cls, launcher: Launcher, choice: EngineChoice, log: Log, watchdog: Watchdog
     ) -> AsyncIterator["Session"]:
-        """Launch a worker for ``engine`` and connect to it; at the end it is told to exit, or
-        killed.
+        """Launch a worker for the chosen engine and connect to it; at the end it is told to exit,
+        or killed.
 
         Raises ModelLoadError where no worker can be launched, and WorkerLost.
         """
-        worker = await launcher.launch(engine, log)
+        worker = await launcher.launch(choice.engine, choice.python, log)
         try:
             session = cls(worker, await _connect(worker), watchdog)
             try:

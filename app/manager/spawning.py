@@ -36,6 +36,7 @@ class SpawnedWorker:
         Raises ModelLoadError.
         """
         self.engine = engine
+        self.python = python
         self.socket = _private_socket()
         try:
             self.process = subprocess.Popen(
@@ -71,16 +72,21 @@ class SpawnedWorker:
 class HeadStart:
     """A worker that was started before anybody knew what to load; the first model may take it."""
 
-    def __init__(self, engine: str) -> None:
-        """Start a worker for ``engine``; where that fails, the first model will say why."""
+    def __init__(self, engine: str | None) -> None:
+        """Start a worker for ``engine``, or none; where that fails, the first model says why."""
         self._worker: SpawnedWorker | None = None
+        if engine is None:
+            return
         with suppress(ModelLoadError):
             self._worker = SpawnedWorker(engine)
 
-    def take(self, engine: str) -> SpawnedWorker | None:
-        """The worker if it is one for ``engine``; else it is ended. The next calls get None."""
+    def take(self, engine: str, python: str | None) -> SpawnedWorker | None:
+        """The worker if it is one for ``engine`` and runs on ``python``; else it is ended.
+
+        The next calls get None.
+        """
         worker, self._worker = self._worker, None
-        if worker is None or worker.engine == engine:
+        if worker is None or (worker.engine, worker.python) == (engine, python):
             return worker
         worker.kill()
         return None
@@ -92,8 +98,8 @@ class HeadStart:
 
 
 @contextmanager
-def head_start(engine: str) -> Iterator[HeadStart]:
-    """A head start for ``engine`` that leaves nothing behind."""
+def head_start(engine: str | None) -> Iterator[HeadStart]:
+    """A head start for ``engine`` that leaves nothing behind; None: no head start."""
     ahead = HeadStart(engine)
     try:
         yield ahead

@@ -64,6 +64,10 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """What is being done, such as ``"downloading"`` or ``"weights"``; else the state."""
     progress: float | None = None
     """How far ``phase`` is, from 0 to 1, where that is known."""
+    engine: str = ""
+    """The engine that loads it."""
+    engine_reason: str = ""
+    """Why this engine."""
     info: EngineInfo | None = None
     """What was loaded last; None until the model has been READY."""
     error: str | None = None

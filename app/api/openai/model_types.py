@@ -39,7 +39,7 @@ class ModelCard(BaseModel):
     progress: float | None
     max_model_len: int | None
     context_length: int | None
-    engine: str | None
+    engine: str
     device: str | None
     error: str | None
 
@@ -47,6 +47,8 @@ class ModelCard(BaseModel):
 class ModelDetails(ModelCard):
     """A served model with all that is known of it."""
 
+    engine_reason: str
+    """Why this engine."""
     engine_version: str | None
     vocab_size: int | None
     parameters: int | None

@@ -24,6 +24,7 @@ class ModelsHandler:
         return ModelDetails(
             **_card(status),
             **_loaded(status.info),
+            engine_reason=status.engine_reason,
             log_tail=list(status.log_tail),
             restarts=status.restarts,
             running=status.running,
@@ -44,7 +45,7 @@ def _card(status: ModelStatus) -> dict[str, Any]:
         "progress": status.progress,
         "max_model_len": info and info.context_length,
         "context_length": info and info.context_length,
-        "engine": info and info.engine,
+        "engine": status.engine,
         "device": info and info.device,
         "error": status.error,
     }
