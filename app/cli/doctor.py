@@ -5,26 +5,27 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from codeserve.app.cli.doctor_engines import (
+    engine_findings,
+    engine_lines,
+    engines_report,
+    gpu_line,
+)
 from codeserve.app.cli.failure import RUNTIME_ERROR, USAGE_ERROR, fail
 from codeserve.app.manager.exit_reason import exit_reason
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-ENGINE_PACKAGES = {
-    "llama.cpp": ("llama_cpp", "llama-cpp-python"),
-    "vllm": ("vllm", "vllm"),
-    "transformers": ("transformers", "transformers"),
-}
-"""Import name and distribution of the package that an engine needs."""
+    from codeserve.app.settings import Settings
+
 GIGABYTE = 1e9
 
 
@@ -39,9 +40,13 @@ def doctor(
     measure: Annotated[
         bool, typer.Option("--measure", help="Measure the model of --model again first.")
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Config file (TOML): its models' own interpreters are looked at too."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show machine, builds, caches and measured settings, and what is wrong or slow.
+    """Show machine, engines, builds, caches and measured settings, and what is wrong or slow.
 
     The exit code is 1 if something will not work.
     """
@@ -49,11 +54,13 @@ def doctor(
 
     if measure and model is None:
         fail("--measure needs --model, the model to measure.", USAGE_ERROR)
-    path = None if model is None else _local_path(model)
+    settings = _settings(config)
+    path = None if model is None else _local_path(model, settings)
     console = Console()
     with Console(stderr=True).status("Measuring" if measure else "Looking"):
-        engine = _engine_report(path if measure else None)
-        report = {**_installation(), **engine}
+        llama_cpp = _llama_cpp_report(path if measure else None)
+        report = {**_installation(), **llama_cpp, **engines_report(settings)}
+        report["findings"] = [*llama_cpp["findings"], *engine_findings(report)]
     if path is not None:
         report["tunings"] = [one for one in report["tunings"] if one["path"] == str(path)]
     if as_json:
@@ -64,20 +71,31 @@ def doctor(
         raise typer.Exit(RUNTIME_ERROR)
 
 
-def _local_path(reference: str) -> Path:
+def _settings(config: Path | None) -> "Settings":
+    from codeserve.app.settings import Settings, SettingsError
+
+    try:
+        return Settings.load(config)
+    except SettingsError as error:
+        fail(str(error), USAGE_ERROR)
+
+
+def _local_path(reference: str, settings: "Settings") -> Path:
     """The file that ``--model`` means, if it is on this machine."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # Read when the hub's client is imported, which is below.
+    from codeserve.app.environments.engines import Engines
     from codeserve.app.manager.resolution import resolve
-    from codeserve.app.settings import ModelSettings, Settings, SettingsError
+    from codeserve.app.settings import ModelSettings, SettingsError
     from codeserve.engines.errors import ServingError
     from codeserve.model_specs.catalog import Catalog
     from codeserve.model_specs.errors import PullError, SpecError
     from codeserve.model_specs.hub.store import fetch
 
     try:
-        server = Settings.load().server
+        server = settings.server
         catalog = Catalog.load(*([server.families] if server.families else []))
-        found = resolve(ModelSettings.from_reference(reference), catalog, ("llama.cpp",))
+        model = ModelSettings.from_reference(reference, "llama.cpp")
+        found = resolve(model, catalog, Engines(server.engines))
         if found.selection is None:
             return found.local_path()
         spec, quantization = found.selection.spec, found.selection.quantization
@@ -90,7 +108,7 @@ def _local_path(reference: str) -> Path:
         fail(f"{reference} is not on this machine: serve it once, or give a path.", USAGE_ERROR)
 
 
-def _engine_report(measured: Path | None) -> dict[str, Any]:
+def _llama_cpp_report(measured: Path | None) -> dict[str, Any]:
     """What llama.cpp's own process says; it is not imported here."""
     command = [sys.executable, "-P", "-m", "codeserve.engines.llama_cpp.report"]
     if measured is not None:
@@ -119,19 +137,8 @@ def _installation() -> dict[str, Any]:
     return {
         "codeserve": version("codeserve"),
         "python": platform.python_version(),
-        "engines": {name: _version(*packages) for name, packages in ENGINE_PACKAGES.items()},
         "caches": [{"path": str(path), "bytes": _size(path)} for path in folders.values()],
     }
-
-
-def _version(module: str, distribution: str) -> str | None:
-    """The installed version of an engine's package; None: it is not installed."""
-    if find_spec(module) is None:
-        return None
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "unknown version"
 
 
 def _size(folder: Path) -> int:
@@ -141,14 +148,15 @@ def _size(folder: Path) -> int:
 def _print(report: Mapping[str, Any], console: "Console") -> None:
     _print_pairs("Installation", _installation_lines(report), console)
     if report["machine"]:
-        _print_pairs("Machine", _machine_lines(report["machine"]), console)
+        _print_pairs("Machine", _machine_lines(report["machine"], report["gpus"]), console)
+    _print_pairs("Engines", engine_lines(report), console)
     if report["llama_cpp"]:
         _print_pairs("llama.cpp", _build_lines(report["llama_cpp"]), console)
     for tuning in report["tunings"]:
         _print_tuning(tuning, console)
     console.print("\n[bold]Verdict[/bold]")
     for finding in report["findings"]:
-        mark = "[red]broken[/red]" if finding["broken"] else "[yellow]slow[/yellow]"
+        mark = "[red]broken[/red]" if finding["broken"] else "[yellow]advice[/yellow]"
         console.print(f"  {mark}  ", end="")
         console.print(f"{finding['what']} {finding['remedy']}", markup=False, highlight=False)
     if not report["findings"]:
@@ -156,7 +164,6 @@ def _print(report: Mapping[str, Any], console: "Console") -> None:
 
 
 def _installation_lines(report: Mapping[str, Any]) -> dict[str, str]:
-    engines = (f"{name} {found}" for name, found in report["engines"].items() if found)
     caches = {
         f"cache {number}": f"{cache['path']} ({cache['bytes'] / 1e6:.1f} MB)"
         for number, cache in enumerate(report["caches"], 1)
@@ -164,12 +171,11 @@ def _installation_lines(report: Mapping[str, Any]) -> dict[str, str]:
     return {
         "codeserve": report["codeserve"],
         "Python": report["python"],
-        "engines": ", ".join(engines) or "none is installed",
         **caches,
     }
 
 
-def _machine_lines(machine: Mapping[str, Any]) -> dict[str, str]:
+def _machine_lines(machine: Mapping[str, Any], gpus: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     limits = (f"{name} {value}" for name, value in machine["container_limits"].items())
     return {
         "CPU": machine["cpu"],
@@ -177,6 +183,7 @@ def _machine_lines(machine: Mapping[str, Any]) -> dict[str, str]:
         "memory": f"{machine['memory_bytes'] / GIGABYTE:.1f} GB",
         "container limits": ", ".join(limits) or "none",
         "vector extensions": ", ".join(machine["vector_extensions"]) or "none",
+        "NVIDIA GPUs": ", ".join(map(gpu_line, gpus)) or "none",
     }
 
 

@@ -21,12 +21,17 @@ def welcome(url: str, models: list[ModelStatus]) -> str:
     chats = first.info is not None and PromptFormat(first.info.variant).can_chat
     example = _chat_example(url, first.id) if chats else _completion_example(url, first.id)
     return (
-        f"\ncodeserve is ready on {url} with {', '.join(status.id for status in models)}\n\n"
+        f"\ncodeserve is ready on {url} with {', '.join(status.id for status in models)}\n"
+        f"{''.join(map(_engine_line, models))}\n"
         f"Ask it with curl:\n\n{example[0]}\n\n"
         f"Or with Python (pip install openai):\n\n{example[1]}\n\n"
         "To serve DeepSeek Coder instead, stop this server and run:\n\n"
         f"{command_path()} serve --model {DEEPSEEK_CODER}\n"
     )
+
+
+def _engine_line(status: ModelStatus) -> str:
+    return f"{status.id} runs on {status.engine}: {status.engine_reason}.\n"
 
 
 def command_path() -> str:
