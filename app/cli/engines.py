@@ -120,7 +120,7 @@ def _engines(config: Path | None) -> "Engines":
     from codeserve.app.settings import Settings, SettingsError
 
     try:
-        return Engines(Settings.load(config).server.engines.expanduser().absolute())
+        return Engines(Settings.load(config).server.engines)
     except SettingsError as error:
         fail(str(error), USAGE_ERROR)
 

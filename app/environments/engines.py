@@ -37,7 +37,7 @@ class Engines:
 
     def __init__(self, folder: Path) -> None:
         """``folder`` holds the environments that codeserve has made."""
-        self._folder = folder
+        self._folder = folder.expanduser().absolute()
 
     @property
     def names(self) -> tuple[str, ...]:

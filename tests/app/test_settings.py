@@ -94,7 +94,10 @@ def test_an_unknown_key_of_a_model_names_which_model(config: Path) -> None:
         ("[[models]]\nid = 'a'", "set either model_name (a catalogue entry) or path"),
         ("[[models]]\nmodel_name = 'a'\npath = 'b.gguf'", "set either model_name"),
         ("[[models]]\nmodel_name = 'a'\nfamily = 'b'", "family goes with path"),
-        ("[[models]]\npath = 'b.gguf'\nquantization = 'Q8_0'", "choose from the catalogue"),
+        ("[[models]]\npath = 'b.gguf'\nmodel_format = 'ggufv2'", "choose from the catalogue"),
+        ("[[models]]\npath = 'b.gguf'\nquantization = '4-bit'", "not with a GGUF file"),
+        ("[[models]]\npath = 'b'\nquantization = 'Q8_0'", "is none, 4-bit, 8-bit, but 'Q8_0'"),
+        ("[[models]]\npath = 'b'\nengine_python = 'p'", "engine_python goes with engine"),
         ("[[models]]\npath = 'x/b.gguf'\n[[models]]\npath = 'y/b.gguf'", "two models are called"),
         ("[models]\nid = 'a'", "write one [[models]] table"),
         ("server = 3", "write a [server] table"),
@@ -165,3 +168,25 @@ def test_origins_come_as_an_array_or_separated_by_commas(
 def test_what_is_no_origin_is_refused(config: Path, value: str) -> None:
     message = refusal(config, f"[server]\ncors_origins = {value}")
     assert "[server]: cors_origins: write origins such as" in message
+
+
+@pytest.mark.parametrize("quantization", ["none", "4-bit", "8-bit"])
+def test_a_folder_may_be_quantised_while_it_is_loaded(config: Path, quantization: str) -> None:
+    config.write_text(f"[[models]]\npath = 'folder'\nquantization = '{quantization}'")
+    assert Settings.load(config).models[0].quantization == quantization
+
+
+def test_the_engine_of_the_command_line_goes_with_its_models() -> None:
+    settings = Settings.load().override({}, ["coder:1_3", "folder/"], "vllm")
+    assert [model.engine for model in settings.models] == ["vllm", "vllm"]
+    with pytest.raises(SettingsError, match="--model-engine goes with --model"):
+        Settings.load().override({}, [], "vllm")
+
+
+def test_the_engines_folder_follows_the_data_home_unless_it_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", "/data")
+    assert Settings.load().server.engines == Path("/data/codeserve/engines")
+    monkeypatch.setenv("CODESERVE_ENGINES", "/engines")
+    assert Settings.load().server.engines == Path("/engines")

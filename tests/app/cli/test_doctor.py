@@ -17,6 +17,7 @@ from codeserve.engines.llama_cpp.tuning import Tuning
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CODESERVE_ENGINES", str(tmp_path / "engines"))
     return tmp_path / "codeserve"
 
 
@@ -29,7 +30,7 @@ def test_a_sound_installation_gets_a_clean_bill() -> None:
     assert result.exit_code == 0
     assert version("codeserve") in result.output
     assert version("llama-cpp-python") in result.output
-    for part in ("Installation", "Machine", "llama.cpp", "Verdict"):
+    for part in ("Installation", "Machine", "Engines", "llama.cpp", "Verdict"):
         assert f"\n{part}\n" in result.output
 
 
@@ -40,7 +41,9 @@ def test_everything_is_json_if_asked_for() -> None:
     assert report["machine"]["cores"] >= 1
     assert report["machine"]["memory_bytes"] > 100 * 1024**2
     assert report["llama_cpp"]["version"] == version("llama-cpp-python")
-    assert report["engines"]["vllm"] is None
+    assert report["engines"]["llama.cpp"]["version"] == version("llama-cpp-python")
+    assert report["engines"]["vllm"]["state"] == "not installed"
+    assert report["engines"]["vllm"]["install"] == "codeserve engines install vllm"
     assert report["tunings"] == []
     assert not any(finding["broken"] for finding in report["findings"])
 
@@ -127,3 +130,16 @@ def test_a_llama_cpp_that_crashes_is_broken(
     assert result.exit_code == 1
     assert "broken" in result.output
     assert reason in result.output
+
+
+def test_a_models_own_interpreter_that_lacks_packages_is_broken(tmp_path: Path) -> None:
+    config = tmp_path / "codeserve.toml"
+    config.write_text(
+        f'[[models]]\npath = "x"\nengine = "vllm"\nengine_python = "{sys.executable}"\n'
+    )
+    result = doctor("--json", "--config", str(config))
+    report = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert report["engine_pythons"][0]["version"] is None
+    [finding] = [one for one in report["findings"] if one["broken"]]
+    assert f"{sys.executable} -m pip install vllm" in finding["remedy"]

@@ -23,7 +23,15 @@ INFO = EngineInfo(
     parameters=1,
     weights_bytes=1,
 )
-STATUS = ModelStatus(id="it's", state=ModelState.READY, created=0, spec={}, info=INFO)
+STATUS = ModelStatus(
+    id="it's",
+    state=ModelState.READY,
+    created=0,
+    spec={},
+    engine="fake",
+    engine_reason="the settings name it",
+    info=INFO,
+)
 
 
 def without_chat(status: ModelStatus) -> ModelStatus:
@@ -44,6 +52,11 @@ def test_a_model_is_asked_in_a_way_that_it_can_answer(
     text = welcome("http://127.0.0.1:8000", [status])
     assert f"curl -N http://127.0.0.1:8000{path} " in text
     assert method in text
+
+
+def test_each_model_is_shown_with_its_engine_and_why() -> None:
+    text = welcome("http://127.0.0.1:8000", [STATUS])
+    assert "\nit's runs on fake: the settings name it.\n" in text
 
 
 def test_the_curl_is_one_shell_command_whatever_the_model_is_called() -> None:

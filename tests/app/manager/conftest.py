@@ -40,8 +40,8 @@ class RecordingLauncher(LocalLauncher):
         super().__init__()
         self.workers: list[LocalWorker] = []
 
-    async def launch(self, engine: str, log: Log) -> LocalWorker:
-        self.workers.append(await super().launch(engine, log))
+    async def launch(self, engine: str, python: str | None, log: Log) -> LocalWorker:
+        self.workers.append(await super().launch(engine, python, log))
         return self.workers[-1]
 
 

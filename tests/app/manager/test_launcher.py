@@ -10,7 +10,7 @@ from codeserve.engines.errors import ModelLoadError
 
 
 async def test_an_ended_worker_leaves_no_process_and_no_folder() -> None:
-    worker = await LocalLauncher().launch("fake", lambda line: None)
+    worker = await LocalLauncher().launch("fake", None, lambda line: None)
     folder = Path(worker.address).parent
     assert folder.stat().st_mode & 0o077 == 0
     await worker.end(0)
@@ -19,14 +19,14 @@ async def test_an_ended_worker_leaves_no_process_and_no_folder() -> None:
 
 
 async def test_a_worker_may_be_ended_again() -> None:
-    worker = await LocalLauncher().launch("fake", lambda line: None)
+    worker = await LocalLauncher().launch("fake", None, lambda line: None)
     await worker.end(0)
     await worker.end(0)
     assert "SIGKILL" in await worker.wait()
 
 
 async def test_a_stopped_worker_is_killed() -> None:
-    worker = await LocalLauncher().launch("fake", lambda line: None)
+    worker = await LocalLauncher().launch("fake", None, lambda line: None)
     os.kill(worker.pid, signal.SIGSTOP)
     await worker.end(0)
     assert not psutil.pid_exists(worker.pid)
@@ -40,7 +40,7 @@ async def test_what_a_worker_writes_is_logged_by_lines(
     script.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(script))
     lines: list[str] = []
-    worker = await LocalLauncher().launch("fake", lines.append)
+    worker = await LocalLauncher().launch("fake", None, lines.append)
     assert await worker.wait() == "the worker exited with status 0"
     await worker.end(0)
     assert lines[:2] == ["one", "50%"]
@@ -55,7 +55,7 @@ async def test_a_folder_too_deep_for_a_socket_is_an_error(
     deep.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))
     with pytest.raises(ModelLoadError, match="Set TMPDIR"):
-        await LocalLauncher().launch("fake", lambda line: None)
+        await LocalLauncher().launch("fake", None, lambda line: None)
     assert list(deep.iterdir()) == []
 
 
@@ -64,4 +64,4 @@ async def test_a_worker_that_cannot_be_started_is_an_error(
 ) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     with pytest.raises(ModelLoadError, match="No such file"):
-        await LocalLauncher().launch("fake", lambda line: None)
+        await LocalLauncher().launch("fake", None, lambda line: None)

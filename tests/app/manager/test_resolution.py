@@ -3,12 +3,29 @@ from typing import Any
 
 import pytest
 
+from codeserve.app.environments.engines import Installation
 from codeserve.app.manager.resolution import resolve
 from codeserve.app.settings import ModelSettings
 from codeserve.engines.errors import InvalidRequest, ModelLoadError
 from codeserve.model_specs.catalog import Catalog
 
-ENGINES = ("fake", "llama.cpp", "transformers", "vllm")
+
+class Machine:
+    """A machine without a GPU, and with these engines installed."""
+
+    has_gpu = False
+    names = ("fake", "llama.cpp", "transformers", "vllm")
+
+    def __init__(self, *installed: str) -> None:
+        self._installed = installed
+
+    def find(self, engine: str) -> Installation | None:
+        if engine in self._installed:
+            return Installation(engine=engine, python=f"/{engine}/python", build="cpu")
+        return None
+
+
+ENGINES = Machine("fake", "llama.cpp", "transformers", "vllm")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +61,7 @@ def test_an_engine_that_is_not_there_is_passed_over(catalog: Catalog) -> None:
     settings = ModelSettings(
         model_name="deepseek-coder", size_in_billions="1_3", model_format="pytorch"
     )
-    assert resolve(settings, catalog, ("fake", "transformers")).engine == "transformers"
+    assert resolve(settings, catalog, Machine("transformers")).choice.engine == "transformers"
 
 
 def test_a_path_with_a_family_must_be_of_that_family(catalog: Catalog) -> None:
@@ -66,7 +83,7 @@ def test_a_path_without_a_family_may_be_of_any(catalog: Catalog) -> None:
 
 def test_an_engine_that_the_catalogue_does_not_know_may_load_any_path(catalog: Catalog) -> None:
     settings = ModelSettings(path=Path("/models/mine.gguf"), engine="fake")
-    assert resolve(settings, catalog, ENGINES).engine == "fake"
+    assert resolve(settings, catalog, ENGINES).choice.engine == "fake"
 
 
 @pytest.mark.parametrize(
@@ -80,9 +97,14 @@ def test_an_engine_that_the_catalogue_does_not_know_may_load_any_path(catalog: C
         ),
         ({"path": Path("/m.gguf"), "family": "deepseek"}, "family", "There are deepseek-coder,"),
         (
-            {"model_name": "deepseek-coder", "size_in_billions": "33", "engine": "vllm"},
+            {
+                "model_name": "deepseek-coder",
+                "size_in_billions": "33",
+                "model_format": "ggufv2",
+                "engine": "vllm",
+            },
             "engine",
-            "'vllm' cannot load ggufv2. Engines that can: llama.cpp",
+            "'vllm' cannot load a GGUF file. Engines that can: llama.cpp",
         ),
         (
             {"path": Path("/m.gguf"), "engine": "vllm"},
@@ -92,9 +114,13 @@ def test_an_engine_that_the_catalogue_does_not_know_may_load_any_path(catalog: C
         (
             {"path": Path("/folder"), "engine": "llama.cpp"},
             "engine",
-            "cannot load a folder of weights. Engines that can: vllm, transformers",
+            "cannot load unquantised weights. Engines that can: vllm, transformers",
         ),
-        ({"path": Path("/m.gguf"), "engine": "llama"}, "engine", "There are: fake, llama.cpp,"),
+        (
+            {"path": Path("/m.gguf"), "engine": "llama"},
+            "engine",
+            "There are: llama.cpp, transformers, vllm",
+        ),
     ],
 )
 def test_settings_that_cannot_work_say_what_can(
@@ -106,8 +132,55 @@ def test_settings_that_cannot_work_say_what_can(
 
 
 def test_weights_that_no_engine_here_can_load_say_which_could(catalog: Catalog) -> None:
-    with pytest.raises(InvalidRequest, match=r"vllm or transformers could. There are: llama.cpp."):
-        resolve(ModelSettings(path=Path("/folder")), catalog, ("llama.cpp",))
+    with pytest.raises(InvalidRequest, match="codeserve engines install vllm; transformers: "):
+        resolve(ModelSettings(path=Path("/folder")), catalog, Machine("llama.cpp"))
+
+
+@pytest.mark.parametrize(
+    ("quantization", "engine", "model_format", "loading"),
+    [
+        (None, "vllm", "pytorch", None),
+        ("4-bit", "transformers", "pytorch", "4-bit"),
+        ("Int4", "vllm", "gptq", None),
+        (None, "llama.cpp", "ggufv2", None),
+    ],
+)
+def test_an_engine_that_is_asked_for_without_a_format_gets_one_that_it_loads(
+    catalog: Catalog, quantization: str | None, engine: str, model_format: str, loading: str | None
+) -> None:
+    settings = ModelSettings(
+        model_name="deepseek-coder",
+        size_in_billions="1_3",
+        quantization=quantization,
+        engine=engine,
+    )
+    resolution = resolve(settings, catalog, ENGINES)
+    assert resolution.selection is not None
+    assert resolution.selection.spec.model_format == model_format
+    assert resolution.config(Path("/weights")).quantization == loading
+    assert resolution.choice.python == f"/{engine}/python"
+
+
+def test_a_folder_that_is_quantised_already_is_not_quantised_again(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "awq"}}')
+    settings = ModelSettings(path=tmp_path, quantization="8-bit")
+    with pytest.raises(InvalidRequest, match=r"quantised already \(awq\)"):
+        resolve(settings, catalog, ENGINES)
+
+
+def test_a_folder_is_quantised_while_it_is_loaded(catalog: Catalog, tmp_path: Path) -> None:
+    resolution = resolve(ModelSettings(path=tmp_path, quantization="8-bit"), catalog, ENGINES)
+    assert resolution.config(tmp_path).quantization == "8-bit"
+    assert resolution.choice.engine == "transformers"
+
+
+def test_the_users_own_interpreter_needs_no_installed_engine(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    settings = ModelSettings(path=tmp_path, engine="vllm", engine_python=Path("/own/python"))
+    assert resolve(settings, catalog, Machine()).choice.python == "/own/python"
 
 
 def test_weights_that_are_not_there_are_missed(catalog: Catalog, tmp_path: Path) -> None:

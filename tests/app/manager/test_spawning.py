@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import psutil
@@ -11,8 +12,8 @@ from codeserve.engines.errors import ModelLoadError
 async def test_the_first_model_takes_the_worker_that_runs_already() -> None:
     with head_start("fake") as ahead:
         launcher = LocalLauncher(ahead)
-        first = await launcher.launch("fake", lambda line: None)
-        second = await launcher.launch("fake", lambda line: None)
+        first = await launcher.launch("fake", None, lambda line: None)
+        second = await launcher.launch("fake", None, lambda line: None)
     assert psutil.pid_exists(first.pid)
     assert first.pid != second.pid
     await first.end(0)
@@ -23,7 +24,7 @@ async def test_a_worker_for_another_engine_is_ended() -> None:
     before = set(psutil.Process().children())
     with head_start("llama.cpp") as ahead:
         [spare] = set(psutil.Process().children()) - before
-        worker = await LocalLauncher(ahead).launch("fake", lambda line: None)
+        worker = await LocalLauncher(ahead).launch("fake", None, lambda line: None)
         assert not spare.is_running()
         await worker.end(0)
 
@@ -45,4 +46,24 @@ async def test_without_a_head_start_the_first_model_says_why(
 ) -> None:
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     with head_start("fake") as ahead, pytest.raises(ModelLoadError, match="No such file"):
-        await LocalLauncher(ahead).launch("fake", lambda line: None)
+        await LocalLauncher(ahead).launch("fake", None, lambda line: None)
+
+
+async def test_a_worker_on_another_interpreter_is_ended(tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.symlink_to(sys.executable)
+    before = set(psutil.Process().children())
+    with head_start("fake") as ahead:
+        [spare] = set(psutil.Process().children()) - before
+        worker = await LocalLauncher(ahead).launch("fake", str(python), lambda line: None)
+        assert not spare.is_running()
+        assert psutil.Process(worker.pid).cmdline()[0] == str(python)
+        await worker.end(0)
+
+
+async def test_where_none_is_of_use_none_is_started() -> None:
+    before = set(psutil.Process().children())
+    with head_start(None) as ahead:
+        assert set(psutil.Process().children()) == before
+        worker = await LocalLauncher(ahead).launch("fake", None, lambda line: None)
+        await worker.end(0)
