@@ -1,0 +1,235 @@
+"""vLLM's ``AsyncLLM`` as an ``Engine``: token ids in and out, all text is ours."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from vllm import TokensPrompt
+from vllm.exceptions import VLLMClientError
+from vllm.v1.engine.exceptions import EngineDeadError
+
+from codeserve.engines.base import Engine, Progress
+from codeserve.engines.batching import admission
+from codeserve.engines.errors import (
+    EngineFailure,
+    InvalidRequest,
+    ModelUnavailable,
+    QueueFull,
+    ServingError,
+)
+from codeserve.engines.text.tokenizer import Tokenizer
+from codeserve.engines.types import (
+    EngineConfig,
+    EngineInfo,
+    EngineLoad,
+    FinishReason,
+    GenerationRequest,
+    TokenDelta,
+)
+from codeserve.engines.vllm.loading import Loaded, load
+from codeserve.engines.vllm.options import VllmOptions
+from codeserve.engines.vllm.sampling import translate, translate_for_drafts
+from codeserve.engines.vllm.scores import scores
+
+ENDINGS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
+"""vLLM's other ways to finish are failures."""
+UNLOADED = "The model was unloaded."
+
+
+class VllmEngine:
+    """Implements ``Engine`` by vLLM's own scheduler, in vLLM's own processes.
+
+    vLLM is started and stopped on a thread that lives as long as the engine, because the kernel
+    ends vLLM's processes with the thread that started them.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        """Raises ModelLoadError for invalid options."""
+        self._config = config
+        self._options = VllmOptions.of(config.options)
+        self._most_requests = config.max_concurrency + config.max_waiting
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vllm")
+        self._loaded: Loaded | None = None
+        self._is_open = False
+        self._collectors: set[Any] = set()
+        self._failure: EngineFailure | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        """What was loaded; valid after ``start``."""
+        return self._of_start.info
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text to ids and back for the loaded weights; valid after ``start``."""
+        return self._of_start.tokenizer
+
+    @property
+    def load(self) -> EngineLoad:
+        """How busy the engine is."""
+        if self._loaded is None:
+            return EngineLoad(running=0, waiting=0, steps=0)
+        steps, held_back = self._loaded.steps.completed, self._loaded.steps.waiting
+        requests = len(self._collectors)
+        beyond = max(0, requests - self._config.max_concurrency)
+        waiting = max(beyond, min(held_back, requests - 1))
+        return EngineLoad(running=requests - waiting, waiting=waiting, steps=steps)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the engine can serve; once false, it stays so."""
+        return (
+            self._is_open
+            and self._failure is None
+            and self._loaded is not None
+            and not self._loaded.llm.errored
+        )
+
+    async def start(self, progress: Progress) -> None:
+        """Load the weights. Raises ModelLoadError."""
+        loop = asyncio.get_running_loop()
+        self._loaded = await loop.run_in_executor(
+            self._thread, load, self._config, self._options, progress
+        )
+        self._is_open = True
+
+    async def stop(self) -> None:
+        """Abort what runs and free everything."""
+        was_open, self._is_open = self._is_open, False
+        for collector in self._collectors:
+            collector.put(ModelUnavailable(UNLOADED))
+        if was_open and self._loaded is not None:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._thread, self._loaded.close)
+        self._thread.shutdown(wait=False)
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[TokenDelta, None]:
+        """Queue ``request`` and return its deltas.
+
+        Raises QueueFull or InvalidRequest here, and EngineFailure here or from the generator.
+        """
+        self._check_open()
+        admission.check(request, self.info)
+        loaded = self._of_start
+        loaded.grammars.check_choice(request)
+        await loaded.grammars.check(request)
+        self._check_open()
+        if len(self._collectors) >= self._most_requests:
+            raise QueueFull(
+                f"{len(self._collectors)} requests are running or waiting for this model, as many "
+                "as allowed. Try again later.",
+                retry_after=1.0,
+            )
+        collector = await self._submit(request, loaded)
+        deltas = self._deltas(request, collector, loaded)
+        # Started here, because closing a generator that never ran would skip its clean-up.
+        await anext(deltas)
+        return deltas
+
+    @property
+    def _of_start(self) -> Loaded:
+        assert self._loaded is not None, "the engine is not started"
+        return self._loaded
+
+    def _check_open(self) -> None:
+        if self._failure is not None:
+            raise EngineFailure(self._failure.message)
+        if not self._is_open:
+            raise ModelUnavailable("The model is not loaded.")
+
+    async def _submit(self, request: GenerationRequest, loaded: Loaded) -> Any:
+        """Queue ``request``; what collects its outputs."""
+        params = (
+            translate_for_drafts(
+                request, self.info.vocab_size, frozenset(self.tokenizer.never_sampled)
+            )
+            if loaded.drafts
+            else translate(request)
+        )
+        prompt = TokensPrompt(prompt_token_ids=list(request.prompt_ids))
+        if request.cache_salt:
+            prompt["cache_salt"] = request.cache_salt
+        place = object()
+        self._collectors.add(place)  # nobody may take it meanwhile
+        try:
+            collector = await loaded.llm.add_request(
+                request.id, prompt, params, priority=request.priority
+            )
+        except VLLMClientError as error:
+            raise InvalidRequest(str(error)) from error
+        except EngineDeadError as error:
+            raise self._fail(error) from error
+        finally:
+            self._collectors.discard(place)
+        self._collectors.add(collector)
+        return collector
+
+    async def _deltas(
+        self, request: GenerationRequest, collector: Any, loaded: Loaded
+    ) -> AsyncGenerator[TokenDelta, None]:
+        sampled: list[int] = []
+        finished = False
+        try:
+            yield TokenDelta(())
+            first = True
+            while not finished:
+                output = await self._next(collector)
+                finished = output.finished
+                delta = _delta(request, output, first=first)
+                sampled += delta.token_ids
+                if delta.finish_reason is FinishReason.STOP:
+                    await loaded.grammars.check_end(request, sampled)
+                if finished or delta.token_ids or delta.prompt_scores:
+                    yield delta
+                    first = False
+        except EngineDeadError as error:
+            finished = True
+            raise self._fail(error) from error
+        finally:
+            self._collectors.discard(collector)
+            collector.close()
+            if not finished and self._is_open:
+                await loaded.llm.abort(collector.request_id, internal=True)
+
+    async def _next(self, collector: Any) -> Any:
+        return collector.get_nowait() or await collector.get()
+
+    def _fail(self, error: EngineDeadError) -> ServingError:
+        """What a request is told of vLLM's end."""
+        if not self._is_open:
+            return ModelUnavailable(UNLOADED)
+        if self._failure is None:
+            self._failure = EngineFailure(f"vLLM's engine ended: {self._of_start.last_words(error)}")
+        return EngineFailure(self._failure.message)
+
+
+def _delta(request: GenerationRequest, output: Any, *, first: bool) -> TokenDelta:
+    """One item of vLLM's stream, which may hold several tokens. Raises EngineFailure."""
+    (completion,) = output.outputs
+    token_ids = tuple(completion.token_ids)
+    finish_reason = None
+    if completion.finish_reason is not None:
+        finish_reason = ENDINGS.get(completion.finish_reason)
+        if finish_reason is None:
+            raise EngineFailure(
+                f"vLLM ended the generation with {completion.finish_reason!r}; its log says why."
+            )
+    prompt_scores = ()
+    if first and request.prompt_logprobs is not None:
+        positions = output.prompt_logprobs[1:]
+        prompt_scores = scores(request.prompt_ids[1:], positions, request.prompt_logprobs)
+    return TokenDelta(
+        token_ids=token_ids,
+        finish_reason=finish_reason,
+        cached_tokens=(output.num_cached_tokens or 0) if first else 0,
+        scores=()
+        if request.logprobs is None
+        else scores(token_ids, completion.logprobs or (), request.logprobs),
+        prompt_scores=prompt_scores,
+    )
+
+
+def create(config: EngineConfig) -> Engine:
+    """The engine for ``config``. Raises ModelLoadError for options that are invalid."""
+    return VllmEngine(config)
