@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from codeserve.app.manager.descendants import end_descendants
 from codeserve.app.manager.exit_reason import exit_reason
 from codeserve.app.manager.spawning import HeadStart, SpawnedWorker
 
@@ -82,6 +84,7 @@ class LocalWorker:
         self._pipe = pipe
         self._process = worker.process
         self._logging = asyncio.create_task(_log_lines(output, log))
+        self._ending = asyncio.create_task(self._wait())
 
     @property
     def pid(self) -> int:
@@ -94,24 +97,46 @@ class LocalWorker:
         return str(self._worker.socket)
 
     async def wait(self) -> str:
-        """Wait until the process has ended and its last line is logged; how it ended."""
-        await asyncio.wait([self._logging])
-        return exit_reason(await asyncio.to_thread(self._process.wait))
+        """Wait until the process and all that its engine has started have ended and the last line
+        is logged; how it ended."""
+        return await asyncio.shield(self._ending)
 
     async def end(self, grace: float) -> None:
-        """Give the process ``grace`` seconds to end by itself, then kill it and wait.
-
-        Processes that its engine has started and left behind are killed with it.
-        """
+        """Give the process ``grace`` seconds to end by itself, then kill it and wait."""
         try:
             await asyncio.wait_for(self.wait(), grace)
         except TimeoutError:
+            # By its id, which is still its own: Popen.kill may reap it before its descendants end.
             with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+                os.kill(self._process.pid, signal.SIGKILL)
             await self.wait()
         finally:
             self._pipe.close()
             self._worker.close()
+
+    async def _wait(self) -> str:
+        await _exit_of(self._process.pid, self._logging)
+        await end_descendants(self._process.pid)
+        await asyncio.wait([self._logging])
+        return exit_reason(await asyncio.to_thread(self._process.wait))
+
+
+async def _exit_of(pid: int, logging: asyncio.Task[None]) -> None:
+    """Wait until a child process has ended, and leave it to be reaped.
+
+    Where the kernel does not tell, the end of its output does.
+    """
+    if sys.platform != "linux":
+        await asyncio.wait([logging])
+        await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        return
+    loop, ended, process = asyncio.get_running_loop(), asyncio.Event(), os.pidfd_open(pid)
+    try:
+        loop.add_reader(process, ended.set)
+        await ended.wait()
+    finally:
+        loop.remove_reader(process)
+        os.close(process)
 
 
 async def _log_lines(output: asyncio.StreamReader, log: Log) -> None:

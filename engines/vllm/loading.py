@@ -22,6 +22,10 @@ from codeserve.engines.vllm.phases import Phases
 from codeserve.model_specs.spec import Variant
 
 
+EXIT_SECONDS = 2.0
+"""For vLLM's processes to end by themselves, before they are killed."""
+
+
 class Steps(StatLoggerBase):
     """Counts vLLM's steps, as its scheduler reports them."""
 
@@ -74,7 +78,7 @@ class Loaded:
 
     def close(self) -> None:
         """End vLLM's processes."""
-        self.llm.shutdown()
+        self.llm.shutdown(timeout=EXIT_SECONDS)
         self._output.close()
 
 

@@ -1,0 +1,129 @@
+"""vLLM runs in processes of its own, which share memory: none of it may outlive a worker."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+
+from codeserve.app.manager.launcher import LocalLauncher, LocalWorker
+from codeserve.engines.errors import ModelUnavailable
+from codeserve.engines.types import EngineConfig, TextRequest
+from codeserve.engines.worker.client import WorkerClient
+from codeserve.model_specs.segments import Content
+
+SHARED_MEMORY = Path("/dev/shm")
+LEFT_SECONDS = 5
+
+SERVER = """
+import asyncio, sys
+from codeserve.app.manager.launcher import LocalLauncher
+from codeserve.engines.types import EngineConfig
+from codeserve.engines.worker.client import WorkerClient
+
+async def main():
+    worker = await LocalLauncher().launch("vllm", lambda line: None)
+    client = await WorkerClient.connect(worker.address)
+    config = EngineConfig(
+        engine="vllm", path=sys.argv[1], context_length=512, options={"dtype": "float32"}
+    )
+    await client.load(config, lambda phase, fraction: None)
+    print(worker.pid, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def a_config(folder: Path) -> EngineConfig:
+    return EngineConfig(
+        engine="vllm", path=str(folder), context_length=512, options={"dtype": "float32"}
+    )
+
+
+def family_of(pid: int) -> list[psutil.Process]:
+    worker = psutil.Process(pid)
+    return [worker, *worker.children(recursive=True)]
+
+
+def shared() -> set[Path]:
+    return set(SHARED_MEMORY.iterdir())
+
+
+async def assert_gone(family: list[psutil.Process], before: set[Path]) -> None:
+    """No process of ``family``, and no shared memory but ``before``, is left after 5 s."""
+    _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=LEFT_SECONDS)
+    left = [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    assert not left
+    assert shared() <= before
+
+
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[tuple[LocalWorker, WorkerClient]]:
+    """A worker that is in the middle of a long answer."""
+    worker = await LocalLauncher().launch("vllm", print)
+    try:
+        client = await WorkerClient.connect(worker.address)
+        await client.load(a_config(folder), lambda phase, fraction: None)
+        request = TextRequest(id="r", prompt=(Content("x = 1\n"),), ignore_eos=True)
+        stream = await client.generate(request)
+        await anext(aiter(stream))
+        yield worker, client
+        await client.close()
+    finally:
+        await worker.end(0)
+
+
+async def test_a_killed_worker_leaves_no_process_and_no_shared_memory(
+    tiny_deepseek_folder: Path,
+) -> None:
+    before = shared()
+    async with serving(tiny_deepseek_folder) as (worker, _):
+        family = family_of(worker.pid)
+        assert len(family) >= 3, "the engine's core and its worker have processes of their own"
+        os.kill(worker.pid, signal.SIGKILL)
+        assert "SIGKILL" in await worker.wait()
+        await assert_gone(family, before)
+
+
+async def test_a_worker_that_is_told_to_end_leaves_nothing_either(
+    tiny_deepseek_folder: Path,
+) -> None:
+    before = shared()
+    async with serving(tiny_deepseek_folder) as (worker, client):
+        family = family_of(worker.pid)
+        client.shut_down(ModelUnavailable("The test is over."))
+        await worker.end(LEFT_SECONDS)
+        await assert_gone(family, before)
+
+
+async def test_a_killed_server_leaves_no_process_and_no_shared_memory(
+    tiny_deepseek_folder: Path,
+) -> None:
+    before = shared()
+    server = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SERVER, str(tiny_deepseek_folder)),
+        stdout=subprocess.PIPE,
+    )
+    assert server.stdout is not None
+    family = family_of(int(await server.stdout.readline()))
+    server.kill()
+    await server.wait()
+    await assert_gone(family, before)
+
+
+async def test_the_end_of_vllms_core_is_an_error_and_ends_the_worker(
+    tiny_deepseek_folder: Path,
+) -> None:
+    before = shared()
+    async with serving(tiny_deepseek_folder) as (worker, _):
+        family = family_of(worker.pid)
+        core = next(p for p in family[1:] if "EngineCore" in " ".join(p.cmdline()))
+        core.kill()
+        assert await worker.wait() == "the worker exited with status 1"
+        await assert_gone(family, before)
