@@ -9,7 +9,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 TRACKER = b"multiprocessing.resource_tracker"
-TRACKER_SECONDS = 2.0
+TRACKER_TRIES = 100
 RETRY_SECONDS = 0.02
 SESSION_FIELD = 3
 """Of ``/proc/PID/stat``, counted behind the name in parentheses."""
@@ -25,10 +25,10 @@ async def end_descendants(leader: int) -> None:
     for pid in _descendants(leader):
         if not _is_tracker(pid):
             _kill(pid)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(TRACKER_SECONDS):
-            while any(_descendants(leader)):
-                await asyncio.sleep(RETRY_SECONDS)
+    for _ in range(TRACKER_TRIES):
+        if not any(_descendants(leader)):
+            break
+        await asyncio.sleep(RETRY_SECONDS)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(leader, signal.SIGKILL)
 

@@ -26,6 +26,7 @@ from codeserve.engines.types import (
     FinishReason,
     GenerationRequest,
     TokenDelta,
+    TokenScore,
 )
 from codeserve.engines.vllm.loading import Loaded, load
 from codeserve.engines.vllm.options import VllmOptions
@@ -200,7 +201,9 @@ class VllmEngine:
         if not self._is_open:
             return ModelUnavailable(UNLOADED)
         if self._failure is None:
-            self._failure = EngineFailure(f"vLLM's engine ended: {self._of_start.last_words(error)}")
+            self._failure = EngineFailure(
+                f"vLLM's engine ended: {self._of_start.last_words(error)}"
+            )
         return EngineFailure(self._failure.message)
 
 
@@ -215,7 +218,7 @@ def _delta(request: GenerationRequest, output: Any, *, first: bool) -> TokenDelt
             raise EngineFailure(
                 f"vLLM ended the generation with {completion.finish_reason!r}; its log says why."
             )
-    prompt_scores = ()
+    prompt_scores: tuple[TokenScore, ...] = ()
     if first and request.prompt_logprobs is not None:
         positions = output.prompt_logprobs[1:]
         prompt_scores = scores(request.prompt_ids[1:], positions, request.prompt_logprobs)

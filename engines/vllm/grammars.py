@@ -28,9 +28,7 @@ class GrammarChecks:
         self._vocab_size = info.vocab_size
         self._llm = llm
         stop_ids = info.variant.stop_ids
-        self._compiler = (
-            GrammarCompiler(tokenizer, info.vocab_size, stop_ids) if stop_ids else None
-        )
+        self._compiler = GrammarCompiler(tokenizer, info.vocab_size, stop_ids) if stop_ids else None
         self._announced: OrderedDict[Grammar, asyncio.Task[Any]] = OrderedDict()
 
     def check_choice(self, request: GenerationRequest) -> None:

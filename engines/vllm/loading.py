@@ -21,12 +21,11 @@ from codeserve.engines.vllm.output import Output
 from codeserve.engines.vllm.phases import Phases
 from codeserve.model_specs.spec import Variant
 
-
 EXIT_SECONDS = 2.0
 """For vLLM's processes to end by themselves, before they are killed."""
 
 
-class Steps(StatLoggerBase):
+class Steps(StatLoggerBase):  # type: ignore[misc]
     """Counts vLLM's steps, as its scheduler reports them."""
 
     def __init__(self) -> None:
@@ -106,9 +105,7 @@ def load(config: EngineConfig, options: VllmOptions, progress: Progress) -> Load
     return Loaded(llm, steps, output, tokenizer, _describe(config, folder, variant, llm))
 
 
-def _describe(
-    config: EngineConfig, folder: Folder, variant: Variant, llm: AsyncLLM
-) -> EngineInfo:
+def _describe(config: EngineConfig, folder: Folder, variant: Variant, llm: AsyncLLM) -> EngineInfo:
     settled = llm.vllm_config
     cache = settled.cache_config
     tokens = (cache.num_gpu_blocks or 0) * cache.block_size

@@ -43,9 +43,7 @@ def available_bytes() -> int:
     return min(int(available), int(limit) - used)
 
 
-def fit(
-    asked: int | None, trained: int, slots: int, per_token: int, free: int
-) -> tuple[int, int]:
+def fit(asked: int | None, trained: int, slots: int, per_token: int, free: int) -> tuple[int, int]:
     """Tokens per request, and bytes of a KV cache for ``slots`` requests, in ``free`` bytes.
 
     ``asked``: the context length, if it was given; else at most ``trained`` and 8192 tokens. The

@@ -50,7 +50,7 @@ OURS = {
 
 
 class VllmOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """``[models.options]`` of a model on vLLM: these, and any other field of ``AsyncEngineArgs``."""
+    """``[models.options]`` of a model on vLLM: these, and other fields of ``AsyncEngineArgs``."""
 
     device: str | None = None
     """``cpu``, ``cuda``, ``rocm`` or ``xpu``: loading fails where vLLM would run on another one.

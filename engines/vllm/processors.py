@@ -116,7 +116,7 @@ class ConstrainedRow:
             self._accepted += 1
 
 
-class ConstraintProcessor(LogitsProcessor):
+class ConstraintProcessor(LogitsProcessor):  # type: ignore[misc]
     """Rules tokens out: padding rows for everyone, the rest as each request wants."""
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
@@ -161,7 +161,7 @@ class ConstraintProcessor(LogitsProcessor):
         return None if grammar is None else self.grammars.matcher(grammar)
 
 
-class TruncationProcessor(LogitsProcessor):
+class TruncationProcessor(LogitsProcessor):  # type: ignore[misc]
     """Truncates in our order the distributions of requests for which vLLM's would differ."""
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
