@@ -34,7 +34,7 @@ def test_a_context_that_nobody_asked_for_fits() -> None:
 
 
 def test_a_context_that_does_not_fit_is_an_error() -> None:
-    with pytest.raises(ModelLoadError, match="4096 tokens takes 3.9 GiB") as caught:
+    with pytest.raises(ModelLoadError, match=r"4096 tokens takes 3\.9 GiB") as caught:
         fit(4096, 16384, 4, 1_000_000, 10**9)
     assert caught.value.code == "out_of_memory"
 

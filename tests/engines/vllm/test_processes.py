@@ -17,8 +17,11 @@ from codeserve.engines.types import EngineConfig, TextRequest
 from codeserve.engines.worker.client import WorkerClient
 from codeserve.model_specs.segments import Content
 
-SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = "/dev/shm/"
 LEFT_SECONDS = 5
+
+Family = tuple[list[psutil.Process], set[Path]]
+"""Processes, and the files of shared memory that they use."""
 
 SERVER = """
 import asyncio, sys
@@ -46,21 +49,24 @@ def a_config(folder: Path) -> EngineConfig:
     )
 
 
-def family_of(pid: int) -> list[psutil.Process]:
+def family_of(pid: int) -> Family:
     worker = psutil.Process(pid)
-    return [worker, *worker.children(recursive=True)]
+    family = [worker, *worker.children(recursive=True)]
+    return family, {path for process in family for path in shared_by(process)}
 
 
-def shared() -> set[Path]:
-    return set(SHARED_MEMORY.iterdir())
+def shared_by(process: psutil.Process) -> set[Path]:
+    """Those that have a name still."""
+    mapped = {region.path for region in process.memory_maps(grouped=False)}
+    return {Path(name) for name in mapped if name.startswith(SHARED_MEMORY) and Path(name).exists()}
 
 
-async def assert_gone(family: list[psutil.Process], before: set[Path]) -> None:
-    """No process of ``family``, and no shared memory but ``before``, is left after 5 s."""
-    _, alive = await asyncio.to_thread(psutil.wait_procs, family, timeout=LEFT_SECONDS)
-    left = [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
-    assert not left
-    assert shared() <= before
+async def assert_gone(family: Family) -> None:
+    """No process and no shared memory of ``family`` is left after 5 s."""
+    processes, shared = family
+    _, alive = await asyncio.to_thread(psutil.wait_procs, processes, timeout=LEFT_SECONDS)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    assert not [path for path in shared if path.exists()]
 
 
 @asynccontextmanager
@@ -82,30 +88,29 @@ async def serving(folder: Path) -> AsyncIterator[tuple[LocalWorker, WorkerClient
 async def test_a_killed_worker_leaves_no_process_and_no_shared_memory(
     tiny_deepseek_folder: Path,
 ) -> None:
-    before = shared()
     async with serving(tiny_deepseek_folder) as (worker, _):
         family = family_of(worker.pid)
-        assert len(family) >= 3, "the engine's core and its worker have processes of their own"
+        processes, shared = family
+        assert len(processes) >= 3, "the engine's core and its worker have processes of their own"
+        assert shared, "and share memory"
         os.kill(worker.pid, signal.SIGKILL)
         assert "SIGKILL" in await worker.wait()
-        await assert_gone(family, before)
+        await assert_gone(family)
 
 
 async def test_a_worker_that_is_told_to_end_leaves_nothing_either(
     tiny_deepseek_folder: Path,
 ) -> None:
-    before = shared()
     async with serving(tiny_deepseek_folder) as (worker, client):
         family = family_of(worker.pid)
         client.shut_down(ModelUnavailable("The test is over."))
         await worker.end(LEFT_SECONDS)
-        await assert_gone(family, before)
+        await assert_gone(family)
 
 
 async def test_a_killed_server_leaves_no_process_and_no_shared_memory(
     tiny_deepseek_folder: Path,
 ) -> None:
-    before = shared()
     server = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", SERVER, str(tiny_deepseek_folder)),
         stdout=subprocess.PIPE,
@@ -114,16 +119,15 @@ async def test_a_killed_server_leaves_no_process_and_no_shared_memory(
     family = family_of(int(await server.stdout.readline()))
     server.kill()
     await server.wait()
-    await assert_gone(family, before)
+    await assert_gone(family)
 
 
 async def test_the_end_of_vllms_core_is_an_error_and_ends_the_worker(
     tiny_deepseek_folder: Path,
 ) -> None:
-    before = shared()
     async with serving(tiny_deepseek_folder) as (worker, _):
         family = family_of(worker.pid)
-        core = next(p for p in family[1:] if "EngineCore" in " ".join(p.cmdline()))
+        core = next(p for p in family[0][1:] if "EngineCore" in " ".join(p.cmdline()))
         core.kill()
         assert await worker.wait() == "the worker exited with status 1"
-        await assert_gone(family, before)
+        await assert_gone(family)
