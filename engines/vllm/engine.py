@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from vllm import TokensPrompt
@@ -54,6 +55,8 @@ class VllmEngine:
         self._loaded: Loaded | None = None
         self._is_open = False
         self._collectors: set[Any] = set()
+        self._submitting = 0
+        self._aborting: set[asyncio.Future[None]] = set()
         self._failure: EngineFailure | None = None
 
     @property
@@ -72,7 +75,7 @@ class VllmEngine:
         if self._loaded is None:
             return EngineLoad(running=0, waiting=0, steps=0)
         steps, held_back = self._loaded.steps.completed, self._loaded.steps.waiting
-        requests = len(self._collectors)
+        requests = self._requests
         beyond = max(0, requests - self._config.max_concurrency)
         waiting = max(beyond, min(held_back, requests - 1))
         return EngineLoad(running=requests - waiting, waiting=waiting, steps=steps)
@@ -116,9 +119,9 @@ class VllmEngine:
         loaded.grammars.check_choice(request)
         await loaded.grammars.check(request)
         self._check_open()
-        if len(self._collectors) >= self._most_requests:
+        if self._requests >= self._most_requests:
             raise QueueFull(
-                f"{len(self._collectors)} requests are running or waiting for this model, as many "
+                f"{self._requests} requests are running or waiting for this model, as many "
                 "as allowed. Try again later.",
                 retry_after=1.0,
             )
@@ -127,6 +130,10 @@ class VllmEngine:
         # Started here, because closing a generator that never ran would skip its clean-up.
         await anext(deltas)
         return deltas
+
+    @property
+    def _requests(self) -> int:
+        return len(self._collectors) + self._submitting
 
     @property
     def _of_start(self) -> Loaded:
@@ -141,30 +148,48 @@ class VllmEngine:
 
     async def _submit(self, request: GenerationRequest, loaded: Loaded) -> Any:
         """Queue ``request``; what collects its outputs."""
-        params = (
-            translate_for_drafts(
-                request, self.info.vocab_size, frozenset(self.tokenizer.never_sampled)
-            )
-            if loaded.drafts
-            else translate(request)
-        )
         prompt = TokensPrompt(prompt_token_ids=list(request.prompt_ids))
         if request.cache_salt:
             prompt["cache_salt"] = request.cache_salt
-        place = object()
-        self._collectors.add(place)  # nobody may take it meanwhile
+        self._submitting += 1
         try:
-            collector = await loaded.llm.add_request(
-                request.id, prompt, params, priority=request.priority
+            params = self._translate(request, loaded)
+            adding = asyncio.ensure_future(
+                loaded.llm.add_request(request.id, prompt, params, priority=request.priority)
             )
+            collector = await asyncio.shield(adding)
+        except asyncio.CancelledError:
+            adding.add_done_callback(self._abandon)
+            raise
         except VLLMClientError as error:
             raise InvalidRequest(str(error)) from error
         except EngineDeadError as error:
             raise self._fail(error) from error
         finally:
-            self._collectors.discard(place)
+            self._submitting -= 1
+        if not self._is_open:
+            raise ModelUnavailable(UNLOADED)
         self._collectors.add(collector)
         return collector
+
+    def _translate(self, request: GenerationRequest, loaded: Loaded) -> Any:
+        """vLLM's parameters. Raises UnsupportedFeature, and vLLM's own error."""
+        if not loaded.drafts:
+            return translate(request)
+        padding = frozenset(self.tokenizer.never_sampled)
+        return translate_for_drafts(request, self.info.vocab_size, padding)
+
+    def _abandon(self, adding: asyncio.Future[Any]) -> None:
+        """Abort a request that nobody waits for any more, now that vLLM has it."""
+        if not adding.cancelled() and adding.exception() is None:
+            task = asyncio.ensure_future(self._abort(adding.result()))
+            self._aborting.add(task)
+            task.add_done_callback(self._aborting.discard)
+
+    async def _abort(self, collector: Any) -> None:
+        if self._is_open:
+            with suppress(EngineDeadError):
+                await self._of_start.llm.abort(collector.request_id, internal=True)
 
     async def _deltas(
         self, request: GenerationRequest, collector: Any, loaded: Loaded
@@ -190,8 +215,8 @@ class VllmEngine:
         finally:
             self._collectors.discard(collector)
             collector.close()
-            if not finished and self._is_open:
-                await loaded.llm.abort(collector.request_id, internal=True)
+            if not finished:
+                await self._abort(collector)
 
     async def _next(self, collector: Any) -> Any:
         return collector.get_nowait() or await collector.get()

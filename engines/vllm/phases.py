@@ -5,9 +5,10 @@ import re
 from codeserve.engines.base import Progress
 
 PHASES = (
+    (re.compile(r"Initializing a V\d LLM engine"), "processes", 1.0),
     (re.compile(r"Starting to load model"), "weights", 0.0),
     (re.compile(r"Loading weights took|Model loading took"), "weights", 1.0),
-    (re.compile(r"torch\.compile|Warming up model|Capturing CUDA graph"), "compiling", 0.0),
+    (re.compile(r"Compiling a graph|Warming up model|Capturing CUDA graph"), "compiling", 0.0),
     (re.compile(r"KV cache size|Explicitly set .* for KV cache"), "KV cache", 0.0),
     (re.compile(r"init engine .* took"), "KV cache", 1.0),
 )
