@@ -10,23 +10,25 @@ import llama_cpp
 import msgspec
 import numpy as np
 
+from codeserve.engines import memory
 from codeserve.engines.base import Engine, Progress
 from codeserve.engines.batching.choice import Choice, greedy
 from codeserve.engines.batching.constraint import Constraint
 from codeserve.engines.batching.drafting import Drafter, EitherDrafter, NgramDrafter
 from codeserve.engines.batching.loop import StepEngine
 from codeserve.engines.batching.outcome import Outcome
+from codeserve.engines.batching.prefix_folder import prefix_folder
 from codeserve.engines.batching.scoring import Rows
 from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.batching.step_backend import Chunk, rows_of
 from codeserve.engines.errors import ModelLoadError
-from codeserve.engines.llama_cpp import memory, repairs
+from codeserve.engines.llama_cpp import repairs
 from codeserve.engines.llama_cpp.batch import Batch
 from codeserve.engines.llama_cpp.context import Context, Room
 from codeserve.engines.llama_cpp.draft_model import DraftModel
 from codeserve.engines.llama_cpp.log import LlamaLog
+from codeserve.engines.llama_cpp.memory import token_bytes
 from codeserve.engines.llama_cpp.options import LlamaCppOptions
-from codeserve.engines.llama_cpp.prefix_folder import prefix_folder
 from codeserve.engines.llama_cpp.tuning import Tuning, tune
 from codeserve.engines.llama_cpp.weights import Weights, check_file
 from codeserve.engines.text import variants
@@ -218,10 +220,25 @@ class LlamaCppBackend:
             chunk_tokens=DETERMINISTIC_CHUNK if options.deterministic else None,
             step_seconds=tuple((tokens, ms / 1000) for tokens, ms in tuning.step_ms),
             idle_rows=None if options.n_gpu_layers else IDLE_ROWS,
-            host_bytes=memory.host_cache_bytes(options),
-            disk_folder=None if folder is None else prefix_folder(folder, self._config, options),
+            host_bytes=memory.host_cache_bytes(options.cache_host_mib),
+            disk_folder=None if folder is None else self._prefix_folder(folder),
             disk_bytes=options.cache_disk_mib * memory.MIB,
         )
+
+    def _prefix_folder(self, root: str) -> Path:
+        """The place of this file, this llama.cpp and these types of keys and values."""
+        path, options = Path(self._config.path), self._options
+        status = path.stat()
+        subject = (
+            path.name,
+            status.st_size,
+            status.st_mtime_ns,
+            llama_cpp.__version__,
+            options.type_k,
+            options.type_v,
+            options.flash_attn,
+        )
+        return prefix_folder(root, path.stem, subject)
 
     def _context_length(self, variant: Variant, head: Weights) -> int:
         asked = self._config.context_length
@@ -230,7 +247,7 @@ class LlamaCppBackend:
         return memory.default_context_length(
             variant.context_length,
             self._config.max_concurrency,
-            memory.token_bytes(head, self._options),
+            token_bytes(head, self._options),
             memory.available_bytes() - Path(self._config.path).stat().st_size,
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from codeserve.engines.llama_cpp.cores import CGROUP_QUOTA, usable_cores
+from codeserve.engines.cores import CGROUP_QUOTA, usable_cores
 
 CPU_INFO = Path("/proc/cpuinfo")
 CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")

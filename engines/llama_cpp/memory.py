@@ -1,37 +1,7 @@
-"""How much memory a KV cache may take where nobody has said so."""
-
-import os
-from pathlib import Path
+"""How much memory a token takes in llama.cpp's KV cache."""
 
 from codeserve.engines.llama_cpp.options import LlamaCppOptions
 from codeserve.engines.llama_cpp.weights import Weights
-
-MEMORY = Path("/proc/meminfo")
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-
-LONGEST_DEFAULT = 8192
-SHORTEST_DEFAULT = 512
-STEP = 256
-MIB = 1024 * 1024
-MOST_HOST_BYTES = 8 * 1024 * MIB
-HOST_SHARE = 0.25
-SHARE = 0.5
-"""Of the memory that is left beside the weights."""
-
-
-def default_context_length(
-    trained: int, slots: int, token_bytes: int | None, free_bytes: int
-) -> int:
-    """Tokens per request so that the cache of ``slots`` requests fits into half of ``free_bytes``.
-
-    At most ``trained`` and 8192, at least 512. ``token_bytes``: what one token takes in the cache;
-    None if it is not known, which counts as nothing.
-    """
-    longest = min(trained, LONGEST_DEFAULT)
-    if not token_bytes:
-        return longest
-    fitting = int(free_bytes * SHARE) // (slots * token_bytes)
-    return min(longest, max(SHORTEST_DEFAULT, fitting // STEP * STEP))
 
 
 def token_bytes(weights: Weights, options: LlamaCppOptions) -> int | None:
@@ -53,20 +23,3 @@ def token_bytes(weights: Weights, options: LlamaCppOptions) -> int | None:
     head_size = number("attention.key_length") or width // heads
     sizes = (4 if kind == "f32" else 2 for kind in (options.type_k, options.type_v))
     return layers * kv_heads * head_size * sum(sizes)
-
-
-def available_bytes() -> int:
-    """Memory that this process could still take, within its container's limit."""
-    if not MEMORY.exists():
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    fields = dict(line.split(":") for line in MEMORY.read_text().splitlines())
-    available = int(fields["MemAvailable"].split()[0]) * 1024
-    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
-    return available if limit == "max" else min(available, int(limit))
-
-
-def host_cache_bytes(options: LlamaCppOptions) -> int:
-    """Host memory for evicted prefixes, to be asked when the weights are in memory."""
-    if options.cache_host_mib is not None:
-        return options.cache_host_mib * MIB
-    return min(MOST_HOST_BYTES, int(available_bytes() * HOST_SHARE))

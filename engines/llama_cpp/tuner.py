@@ -17,10 +17,10 @@ from codeserve.engines.llama_cpp.comparison import Timer
 from codeserve.engines.llama_cpp.interference import Interference
 from codeserve.engines.llama_cpp.log import LlamaLog
 from codeserve.engines.llama_cpp.measurement import Probe
-from codeserve.engines.llama_cpp.memory import available_bytes
 from codeserve.engines.llama_cpp.options import LlamaCppOptions
 from codeserve.engines.llama_cpp.tuning import Trial, Tuning
 from codeserve.engines.llama_cpp.weights import Weights
+from codeserve.engines.memory import available_bytes
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256)
 """Tokens of the steps whose time the scheduler is told."""

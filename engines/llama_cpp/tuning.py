@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from codeserve.engines.base import Progress
+from codeserve.engines.cores import usable_cores
 from codeserve.engines.llama_cpp import remembered
-from codeserve.engines.llama_cpp.cores import usable_cores
 from codeserve.engines.llama_cpp.log import LlamaLog
 from codeserve.engines.llama_cpp.options import CacheType, FlashAttention, LlamaCppOptions
 

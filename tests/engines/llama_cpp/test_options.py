@@ -3,8 +3,8 @@ from typing import get_args
 import llama_cpp
 import pytest
 
+from codeserve.engines.cores import usable_cores
 from codeserve.engines.errors import ModelLoadError
-from codeserve.engines.llama_cpp.cores import usable_cores
 from codeserve.engines.llama_cpp.options import CacheType, LlamaCppOptions, ggml_type
 from codeserve.engines.llama_cpp.tuning import Tuning
 

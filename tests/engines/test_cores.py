@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from codeserve.engines.llama_cpp import cores
+from codeserve.engines import cores
 
 linux_only = pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity"), reason="the system has no CPU affinity"
