@@ -29,6 +29,7 @@ class CellMap:
         """``cells`` and ``slots``: how many there are."""
         self._users = np.zeros(cells, np.int32)
         self._runs: list[list[Run]] = [[] for _ in range(slots)]
+        self._first = [0] * slots
 
     def runs(self, slot: int) -> list[Run]:
         """The cells of ``slot``, by position."""
@@ -37,6 +38,10 @@ class CellMap:
     def length(self, slot: int) -> int:
         """How many tokens ``slot`` holds."""
         return sum(map(len, self._runs[slot]))
+
+    def begin(self, slot: int, position: int) -> None:
+        """Let the tokens of the empty ``slot`` begin at ``position``, until it is empty again."""
+        self._first[slot] = position
 
     def append(self, slot: int, tokens: int) -> list[Run]:
         """Free cells for the next ``tokens`` of ``slot``, which are its own from now on.
@@ -55,7 +60,7 @@ class CellMap:
     def fork(self, source: int, target: int, start: int, end: int) -> None:
         """Let ``target`` share the cells of ``source`` from ``start`` to ``end``, instead of any
         that it has there."""
-        shared = _cut(self._runs[source], start, end)
+        shared = self.cut(source, start, end)
         old = self._runs[target]
         self._use(shared, 1)
         self._use(_cut(old, start, end), -1)
@@ -64,13 +69,16 @@ class CellMap:
 
     def trim(self, slot: int, length: int) -> None:
         """Forget all but the first ``length`` tokens of ``slot``."""
-        old = self._runs[slot]
-        self._use(_cut(old, length, self._users.size), -1)
-        self._runs[slot] = _cut(old, 0, length)
+        kept = self.cut(slot, 0, length)
+        self._use(_cut(self._runs[slot], sum(map(len, kept)), self._users.size), -1)
+        self._runs[slot] = kept
+        if not kept:
+            self._first[slot] = 0
 
     def cut(self, slot: int, start: int, end: int) -> list[Run]:
         """The cells of ``slot`` from position ``start`` to ``end``."""
-        return _cut(self._runs[slot], start, end)
+        first = self._first[slot]
+        return _cut(self._runs[slot], start - first, end - first)
 
     def _use(self, runs: Iterable[Run], change: int) -> None:
         for run in runs:
@@ -80,8 +88,8 @@ class CellMap:
         """Up to ``tokens`` free cells right after ``runs``, else in the widest gap."""
         if runs:
             start = runs[-1].end
-            wanted = self._users[start : start + tokens]
-            free = int(wanted.argmax()) if wanted.any() else wanted.size
+            used = self._users[start : start + tokens] > 0
+            free = int(used.argmax()) if used.any() else used.size
             if free:
                 return Run(start, start + free)
         gap = self._widest_gap()

@@ -52,7 +52,7 @@ def choose_device(asked: str) -> str:
 
 
 def choose_dtype(options: TransformersOptions, folder: Folder, placement: Placement) -> Any:
-    """The ``torch.dtype`` to compute in. Raises ModelLoadError for one that the weights rule out."""
+    """The ``torch.dtype`` to compute in. Raises ModelLoadError for one that weights rule out."""
     method = None if folder.quantization is None else folder.quantization.method
     if method in FLOAT16_ONLY:
         if options.dtype not in ("auto", "float16"):

@@ -1,6 +1,7 @@
 """The keys and values of all slots, as tensors."""
 
 from collections.abc import Iterable, Sequence
+from struct import Struct
 from typing import Any
 
 import torch
@@ -10,6 +11,9 @@ from codeserve.engines.transformers.probe import LayerShape
 
 Pair = tuple[Any, Any]
 """Keys and values, by head, cell and size."""
+
+POSITION = Struct("<q")
+"""Of the first token of what is saved."""
 
 
 class KvCache:
@@ -26,7 +30,7 @@ class KvCache:
             )
             for s in layers
         ]
-        self._block_bytes = sum(shape.numbers for shape in layers) * dtype.itemsize
+        self._token_bytes = sum(shape.numbers for shape in layers) * dtype.itemsize
 
     def write(self, layer: int, index: Any, key: Any, value: Any) -> None:
         """Put keys and values of tokens, by head, token and size, into the cells of ``index``."""
@@ -50,15 +54,16 @@ class KvCache:
         runs = self.cells.cut(slot, start, end)
         tensors = [_narrow(tensor, runs) for pair in self._layers for tensor in pair]
         flat = torch.cat([tensor.reshape(-1).cpu() for tensor in tensors])
-        data: bytes = flat.view(torch.uint8).numpy().tobytes()
-        return data
+        numbers: bytes = flat.view(torch.uint8).numpy().tobytes()
+        return POSITION.pack(start) + numbers
 
     def restore(self, slot: int, data: bytes) -> bool:
         """Put what ``save`` gave into the empty ``slot``; False if the data does not fit."""
-        tokens, rest = divmod(len(data), self._block_bytes)
-        if rest or not tokens:
+        tokens, rest = divmod(len(data) - POSITION.size, self._token_bytes)
+        if rest or tokens < 1:
             return False
-        numbers = torch.frombuffer(bytearray(data), dtype=self.dtype)
+        numbers = torch.frombuffer(bytearray(data[POSITION.size :]), dtype=self.dtype)
+        self.cells.begin(slot, *POSITION.unpack_from(data))
         cells = index_of(self.cells.append(slot, tokens))
         at = 0
         for pair in self._layers:

@@ -33,13 +33,18 @@ class Step:
     values.
     """
 
-    def __init__(self, kv: KvCache, chunks: Sequence[Chunk], device: Any) -> None:
-        """``device``: where the model takes its tokens."""
+    def __init__(
+        self, kv: KvCache, chunks: Sequence[Chunk], device: Any, *, together: bool | None = None
+    ) -> None:
+        """``device``: where the model takes its tokens. ``together``: slots with one token attend
+        together; None: as is faster there."""
         self._kv = kv
         taken = [run for c in chunks for run in kv.cells.append(c.slot, len(c.token_ids))]
         self._index = cache(index_of(taken).to)
         ends = list(accumulate(len(chunk.token_ids) for chunk in chunks))
-        self._parts = _parts(kv, chunks, ends, together=device.type != "cpu")
+        if together is None:
+            together = device.type != "cpu"
+        self._parts = _parts(kv, chunks, ends, together=together)
         self.token_ids = _row([i for c in chunks for i in c.token_ids], device)
         """The tokens of all chunks, one after the other."""
         self.positions = _row(

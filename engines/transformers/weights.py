@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
+from logging import ERROR, getLogger
 from typing import Any
 
 import torch
@@ -43,6 +44,8 @@ def load(
     """
     check_quantization(folder, quantization, placement)
     attention.register()
+    # Its 8-bit layers warn of the same cast in every step.
+    getLogger("bitsandbytes.autograd._functions").setLevel(ERROR)
     with _as_load_errors(folder, dtype):
         config = AutoConfig.from_pretrained(
             folder.path, local_files_only=True, trust_remote_code=False
