@@ -7,11 +7,13 @@ import torch
 
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.hugging_face.folder import Folder
-from codeserve.engines.memory import available_bytes
 from codeserve.engines.transformers.options import TransformersOptions
 
 FLOAT16_ONLY = ("gptq", "awq")
 """Quantisations whose kernels compute in float16."""
+
+STORED = ("bfloat16", "float16")
+"""Types of a checkpoint's numbers that are computed in as they are; others become float32."""
 
 Placement = str | Mapping[str, int | str]
 """What Transformers calls ``device_map``."""
@@ -63,7 +65,7 @@ def choose_dtype(options: TransformersOptions, folder: Folder, placement: Placem
         return torch.float16
     if options.dtype != "auto":
         return getattr(torch, options.dtype)
-    stored = getattr(torch, folder.dtype or "float32")
+    stored = getattr(torch, folder.dtype) if folder.dtype in STORED else torch.float32
     if placement != {"": "cpu"}:
         return stored
     native = stored == torch.bfloat16 and computes_in_bfloat16()
@@ -73,13 +75,6 @@ def choose_dtype(options: TransformersOptions, folder: Folder, placement: Placem
 def computes_in_bfloat16() -> bool:
     """Whether this CPU has instructions for products of bfloat16."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def free_bytes(device: Any) -> int:
-    """Memory of ``device`` that this process could still take."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return available_bytes()
 
 
 def describe(devices: list[Any]) -> str:

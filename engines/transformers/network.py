@@ -41,17 +41,19 @@ class Guesses:
 class Network:
     """Computes the logits of chunks."""
 
-    def __init__(self, model: Any, kv: KvCache) -> None:
-        """``kv``: a cache that fits the layers of ``model``."""
+    def __init__(self, model: Any, kv: KvCache, *, together: bool | None = None) -> None:
+        """``kv``: a cache that fits the layers of ``model``. ``together``: slots with one token
+        attend together; None: as is faster on the device."""
         self.kv = kv
         self._model = model
         self._device = model.get_input_embeddings().weight.device
+        self._together = self._device.type != "cpu" if together is None else together
 
     def logits(self, chunks: Sequence[Chunk]) -> Rows:
         """The rows that ``chunks`` want, in order. Raises EngineFailure."""
         try:
             with torch.inference_mode():
-                rows = self._forward(Step(self.kv, chunks, self._device))
+                rows = self._forward(Step(self.kv, chunks, self._device, together=self._together))
                 return rows.to("cpu", torch.float32).numpy()
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise _out_of_memory(chunks, error) from error

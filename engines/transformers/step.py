@@ -34,16 +34,14 @@ class Step:
     """
 
     def __init__(
-        self, kv: KvCache, chunks: Sequence[Chunk], device: Any, *, together: bool | None = None
+        self, kv: KvCache, chunks: Sequence[Chunk], device: Any, *, together: bool
     ) -> None:
         """``device``: where the model takes its tokens. ``together``: slots with one token attend
-        together; None: as is faster there."""
+        together."""
         self._kv = kv
         taken = [run for c in chunks for run in kv.cells.append(c.slot, len(c.token_ids))]
         self._index = cache(index_of(taken).to)
         ends = list(accumulate(len(chunk.token_ids) for chunk in chunks))
-        if together is None:
-            together = device.type != "cpu"
         self._parts = _parts(kv, chunks, ends, together=together)
         self.token_ids = _row([i for c in chunks for i in c.token_ids], device)
         """The tokens of all chunks, one after the other."""

@@ -64,7 +64,8 @@ def load(
                 output_loading_info=True,
             )
     _check_complete(folder, problems)
-    _check_placement(model)
+    if isinstance(placement, str):
+        _check_placement(model)
     return model.eval()
 
 
@@ -147,9 +148,7 @@ def _check_complete(folder: Folder, problems: Mapping[str, Any]) -> None:
 
 def _check_placement(model: Any) -> None:
     """Raises ModelLoadError if parts of a model that was to be on GPUs did not fit there."""
-    places = getattr(model, "hf_device_map", {}).values()
-    kinds = {str(place) for place in places}
-    if "disk" in kinds or ("cpu" in kinds and len(kinds) > 1):
+    if {"cpu", "disk"} & set(map(str, model.hf_device_map.values())):
         raise ModelLoadError(
             "The model does not fit into the memory of the GPUs together. Use quantization "
             '"8-bit" or "4-bit", or a smaller model.'

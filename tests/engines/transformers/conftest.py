@@ -38,10 +38,16 @@ def make_network() -> Callable[..., "Network"]:
     from codeserve.engines.transformers.network import Network
     from codeserve.engines.transformers.probe import layers_of
 
-    def make(path: Path, dtype: Any = torch.float32, kv_dtype: Any = None) -> Network:
+    def make(
+        path: Path,
+        dtype: Any = torch.float32,
+        kv_dtype: Any = None,
+        together: bool | None = None,
+    ) -> Network:
         placement = {"": "cpu"}
         model = weights.load(Folder.read(path), None, dtype, placement, lambda phase, part: None)
-        return Network(model, KvCache(layers_of(model), CELLS, SLOTS, kv_dtype or dtype))
+        kv = KvCache(layers_of(model), CELLS, SLOTS, kv_dtype or dtype)
+        return Network(model, kv, together=together)
 
     return make
 

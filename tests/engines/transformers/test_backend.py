@@ -131,16 +131,18 @@ async def test_prefixes_that_had_to_leave_the_cache_come_back(
         await answer(again, prompt)
 
 
-@pytest.mark.parametrize("quantization", list(LoadQuantization))
+@pytest.mark.parametrize(
+    ("quantization", "least"), [(LoadQuantization.EIGHT_BIT, 9), (LoadQuantization.FOUR_BIT, 5)]
+)
 async def test_quantised_while_loading_the_model_still_writes_code(
-    start_engine: StartEngine, quantization: LoadQuantization
+    start_engine: StartEngine, quantization: LoadQuantization, least: int
 ) -> None:
     engine = await start_engine(quantization=quantization)
-    right = 0
-    for example, (tokens, _) in zip(EXAMPLES[4:], await answers(engine), strict=True):
-        text = engine.tokenizer.decode(tokens)
-        right += text.lstrip().split(" ", 1)[0] == example.completion.lstrip().split(" ", 1)[0]
-    assert right >= 8, f"{right} of 10 begin as they should"
+    encode, decode = engine.tokenizer.encode, engine.tokenizer.decode
+    asked = [tuple(encode([Control(BOS), Text(example.prompt)])) for example in EXAMPLES[:10]]
+    texts = [decode((await answer(engine, prompt))[0]) for prompt in asked]
+    pairs = list(zip(texts, [example.completion for example in EXAMPLES], strict=False))
+    assert sum(text == expected for text, expected in pairs) >= least, pairs
     assert engine.info.settings["quantization"] == quantization.value
 
 

@@ -10,7 +10,6 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from codeserve.engines.transformers.network import Network
-from codeserve.engines.transformers.step import Step
 from tests.engines.transformers.chunks import Piece, scored, some_ids
 
 CLOSE = 2e-4
@@ -61,20 +60,17 @@ def test_only_rows_that_are_wanted_come_back(network: Network) -> None:
     assert_close(drafted, all_rows[-4:])
 
 
-def test_slots_with_one_token_can_attend_together(network: Network) -> None:
+def test_slots_with_one_token_can_attend_together(
+    network: Network, make_network: Callable[..., Network], tiny_deepseek_folder: Path
+) -> None:
     """As they do on a GPU, to a padded copy of their cells."""
+    together = make_network(tiny_deepseek_folder, together=True)
     texts = [some_ids(count, seed=count) for count in (50, 3, 61)]
-    for slot, text in enumerate(texts):
-        network.logits([Piece(slot, text, samples=False)])
-    pieces = [Piece(slot, [7], start=len(text)) for slot, text in enumerate(texts)]
-    pieces.append(Piece(5, some_ids(9, seed=9)))
-    apart = network.logits(pieces)
-    for piece in pieces:
-        network.kv.cells.trim(piece.slot, piece.start)
-    with torch.inference_mode():
-        step = Step(network.kv, pieces, torch.device("cpu"), together=True)
-        together = network._forward(step).numpy()
-    assert_close(together, apart)
+    lasts: list[Piece] = [Piece(slot, [7], start=len(text)) for slot, text in enumerate(texts)]
+    lasts.append(Piece(5, some_ids(9, seed=9)))
+    for each in (network, together):
+        each.logits([Piece(slot, text, samples=False) for slot, text in enumerate(texts)])
+    assert_close(together.logits(lasts), network.logits(lasts))
 
 
 def test_a_fork_goes_on_as_its_source(network: Network) -> None:
