@@ -6,6 +6,7 @@ import pytest
 
 from codeserve.model_specs.hub.package import locate
 from codeserve.model_specs.spec import Hub, Source
+from tests.models.checkpoints import checkpoints as checkpoints
 from tests.models.expand import WEIGHTS, write_gguf, write_hugging_face
 from tests.models.vocabulary import Vocabulary
 
