@@ -53,8 +53,8 @@ TOLERANCES = {
     "vllm": Tolerance(mean=0.002, most=0.3, noticed=1.05),
     "transformers": Tolerance(mean=0.02, most=4.5, noticed=1.25),
 }
-"""On a CPU, GPTQModel's kernels round inputs, scales and outputs to bfloat16; seen: a mean of 0.0057
-and at most 1.42, for a token of a small probability."""
+"""On a CPU, GPTQModel's kernels round inputs, scales and outputs to bfloat16; seen were a mean of
+0.0057 and at most 1.42, for a token of a small probability."""
 
 
 @dataclass(frozen=True)

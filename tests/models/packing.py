@@ -38,7 +38,8 @@ def packed(codes: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Eight neighbours of each row in one number, the first in the lowest bits."""
     eights = codes.astype(np.uint32).reshape(len(codes), -1, CODES)
     shifts = np.arange(CODES, dtype=np.uint32) * BITS
-    return np.bitwise_or.reduce(eights << shifts, axis=-1).view(np.int32)
+    numbers: NDArray[np.uint32] = np.bitwise_or.reduce(eights << shifts, axis=-1)
+    return numbers.view(np.int32)
 
 
 def interleaved(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
