@@ -84,7 +84,9 @@ async def answers_of(engine: Engine) -> Answers:
         return list(engine.tokenizer.encode([Content(text)]))
 
     rng = random.Random(0)
-    token_ids, logprobs, right = [], [], 0
+    token_ids: list[list[int]] = []
+    logprobs: list[float] = []
+    right = 0
     for example in (one for kind in MAKERS for one in islice(held_out(kind), EXAMPLES)):
         wanted = sample(example, encode, rng)
         request = GenerationRequest(
