@@ -16,7 +16,7 @@ from codeserve.app.environments.needs import GIGABYTE, PYTHON, Build
 from codeserve.app.environments.pip import PipFailed, Report, Step
 from codeserve.engines.errors import ModelLoadError
 
-PROOF_SECONDS = 300
+PROOF_SECONDS = 1800
 PROOF_LINES = 10
 
 
