@@ -217,7 +217,7 @@ def test_packages_that_cannot_be_imported_do_not_count_as_installed(
 def test_an_interrupted_installation_does_not_count_and_is_done_anew(
     run: Run, variables: dict[str, str], wheels: Path, folder: Path
 ) -> None:
-    command = [COMMAND, "engines", "install", "transformers", "--json", *offline(wheels)]
+    command = [str(COMMAND), "engines", "install", "transformers", "--json", *offline(wheels)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=variables, start_new_session=True
     ) as process:

@@ -37,7 +37,7 @@ async def launch() -> AsyncIterator[Callable[[], Awaitable[LocalWorker]]]:
     workers = []
 
     async def start(log: Callable[[str], None] = print) -> LocalWorker:
-        workers.append(await LocalLauncher().launch("fake", log))
+        workers.append(await LocalLauncher().launch("fake", None, log))
         return workers[-1]
 
     yield start
