@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -220,3 +221,28 @@ async def test_weights_of_another_family_fail_the_model(
     status = await manager.wait_ready("mine")
     assert status.state is ModelState.FAILED
     assert "deepseek-coder" in str(status.error)
+
+
+async def test_a_model_runs_on_the_interpreter_that_its_settings_name(
+    manager: ModelManager, launcher: Any, tmp_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    model = ModelSettings(id="own", path=tmp_path, engine="fake", engine_python=python)
+    await manager.launch(model)
+    status = await manager.wait_ready("own")
+    assert (status.state, status.engine) == (ModelState.READY, "fake")
+    assert status.engine_reason == "the settings name it"
+
+
+async def test_an_interpreter_without_the_engines_packages_fails_the_model_before_it_is_fetched(
+    manager: ModelManager, launcher: Any, tmp_path: Path
+) -> None:
+    python = Path(sys.executable)
+    model = ModelSettings(id="own", path=tmp_path, engine="vllm", engine_python=python)
+    await manager.launch(model)
+    status = await manager.wait_ready("own")
+    assert status.state is ModelState.FAILED
+    assert f"{python} -m pip install vllm" in (status.error or "")
+    assert launcher.workers == []
