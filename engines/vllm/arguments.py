@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS
 from vllm.platforms import current_platform
@@ -20,10 +21,12 @@ from codeserve.model_specs.spec import Variant
 PROCESSORS = "codeserve.engines.vllm.processors"
 METHODS = {
     LoadQuantization.FOUR_BIT: "bitsandbytes",
-    LoadQuantization.EIGHT_BIT: "int8_per_channel_weight_only",
+    LoadQuantization.EIGHT_BIT: "fp8_per_channel",
 }
 HALF_METHODS = frozenset({"gptq", "awq"})
 """Quantisations whose kernels compute in float16 on every device."""
+GPU_OPTIONS = ("device_ids", "cpu_offload_gb")
+"""Options that mean nothing without a GPU."""
 BF16_CAPABILITY = 80
 """NVIDIA's cards from here on compute in bfloat16."""
 
@@ -102,9 +105,6 @@ def check_device(options: VllmOptions) -> str:
     return found
 
 
-GPU_OPTIONS = ("device_ids", "cpu_offload_gb")
-
-
 def _context_length(
     config: EngineConfig, folder: Folder, variant: Variant, given: dict[str, Any]
 ) -> int | None:
@@ -117,8 +117,6 @@ def _context_length(
         )
     if named is None:
         return folder.context_length(config, variant)
-    import msgspec
-
     return folder.context_length(msgspec.structs.replace(config, context_length=named), variant)
 
 
@@ -157,18 +155,18 @@ def _quantization(config: EngineConfig, given: dict[str, Any]) -> str | None:
     named: str | None = given.pop("quantization", None)
     if config.quantization is None:
         return named
-    method = METHODS[config.quantization]
+    method, on_cpu = METHODS[config.quantization], current_platform.is_cpu()
     if named not in (None, method):
         raise ModelLoadError(
             f"quantization is {config.quantization.value}, which is {method} on vLLM, but "
             f"options.quantization is {named}: set one."
         )
     supported = current_platform.supported_quantization or QUANTIZATION_METHODS
-    if method not in QUANTIZATION_METHODS or method not in supported:
+    if on_cpu or method not in QUANTIZATION_METHODS or method not in supported:
+        why = "on a CPU" if on_cpu else f"which has no {method}"
         raise ModelLoadError(
-            f"This build of vLLM cannot quantise to {config.quantization.value} while it loads: "
-            f"it has no {method}. Use the engine transformers, or weights that are quantised "
-            "already (GPTQ, AWQ)."
+            f"This vLLM, {why}, cannot quantise to {config.quantization.value} while it loads. "
+            "Use the engine transformers, or weights that are quantised already (GPTQ, AWQ)."
         )
     return method
 

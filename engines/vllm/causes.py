@@ -14,6 +14,8 @@ _MEMORY = re.compile(
 )
 _EFFECTS = ("Engine core initialization failed", "WorkerProc initialization failed")
 """Errors that only say that there was another one."""
+_VALIDATION = re.compile(r"\d+ validation errors? for ")
+"""How pydantic begins a message; what is wrong comes in the next line."""
 _KILLED = re.compile(r"Failed core proc\(s\): \{.*: -9\b")
 LOWER = (
     "Lower context_length, max_concurrency or gpu_memory_utilization, choose smaller or quantised "
@@ -53,8 +55,10 @@ def _is_effect(message: str) -> bool:
 def _last_of(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
-    first, *_ = str(error).strip().splitlines() or [""]
-    return _sentence(first, type(error).__name__)
+    lines = str(error).strip().splitlines() or [""]
+    if _VALIDATION.match(lines[0]) and len(lines) > 1:
+        lines = [line.strip().removeprefix("Value error, ") for line in lines[1:]]
+    return _sentence(lines[0].partition(" [type=")[0], type(error).__name__)
 
 
 def _sentence(message: str, kind: str) -> str:

@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 from pathlib import Path
 
 import psutil
@@ -7,6 +8,7 @@ import pytest
 
 from codeserve.app.manager.launcher import LocalLauncher
 from codeserve.engines.errors import ModelLoadError
+from tests.eventually import eventually
 
 
 async def test_an_ended_worker_leaves_no_process_and_no_folder() -> None:
@@ -65,3 +67,37 @@ async def test_a_worker_that_cannot_be_started_is_an_error(
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     with pytest.raises(ModelLoadError, match="No such file"):
         await LocalLauncher().launch("fake", None, lambda line: None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists a session's processes")
+async def test_what_a_workers_engine_leaves_behind_is_killed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "python"
+    script.write_text("#!/bin/sh\nsleep 1000 &\necho $!\nexit 3\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(script))
+    lines: list[str] = []
+    worker = await LocalLauncher().launch("fake", None, lines.append)
+    assert await worker.wait() == "the worker exited with status 3"
+    await worker.end(0)
+    [pid] = map(int, lines)
+    await eventually(lambda: not psutil.pid_exists(pid))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists a session's processes")
+async def test_a_resource_tracker_may_finish_its_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "python"
+    cleaned = tmp_path / "cleaned"
+    begun = tmp_path / "begun"
+    tracker = f"touch {begun}; sleep 0.3; touch {cleaned} # multiprocessing.resource_tracker"
+    wait = f"while [ ! -e {begun} ]; do :; done"
+    script.write_text(f"#!/bin/sh\nsh -c '{tracker}' >/dev/null 2>&1 &\n{wait}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(script))
+    worker = await LocalLauncher().launch("fake", None, print)
+    await worker.wait()
+    await worker.end(0)
+    assert cleaned.exists()

@@ -24,6 +24,11 @@ def test_an_error_of_this_process_is_the_cause_where_no_child_spoke() -> None:
     assert load_error(error, []).message == expected
 
 
+def test_a_validation_error_says_what_is_wrong() -> None:
+    error = ValueError("1 validation error for VllmConfig\n  Value error, no [type=x, input=y]")
+    assert load_error(error, []).message == "vLLM could not load the model: no."
+
+
 def test_too_little_memory_says_what_to_lower() -> None:
     output = ["torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB."]
     error = load_error(FAILED, output)

@@ -15,7 +15,7 @@ from codeserve.engines.types import EngineConfig, LoadQuantization
 
 async def failure(path: Path, **fields: Any) -> str:
     """Why a model cannot be loaded."""
-    values = {"engine": "vllm", "path": str(path), "context_length": 512} | fields
+    values: dict[str, Any] = {"engine": "vllm", "path": str(path), "context_length": 512} | fields
 
     async def load() -> None:
         await registry.create(EngineConfig(**values)).start(lambda phase, fraction: None)
@@ -40,11 +40,13 @@ async def test_an_option_that_needs_a_gpu_is_an_error_without_one(
     assert "device_ids needs a GPU" in message
 
 
-async def test_a_quantisation_that_this_build_lacks_is_an_error(
-    tiny_deepseek_folder: Path,
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("quantization", LoadQuantization)
+async def test_a_quantisation_that_a_cpu_cannot_compute_is_an_error(
+    tiny_deepseek_folder: Path, quantization: LoadQuantization
 ) -> None:
-    message = await failure(tiny_deepseek_folder, quantization=LoadQuantization.FOUR_BIT)
-    assert "4-bit" in message
+    message = await failure(tiny_deepseek_folder, quantization=quantization)
+    assert f"cannot quantise to {quantization.value}" in message
     assert "transformers" in message
 
 
