@@ -96,12 +96,10 @@ def load(config: EngineConfig, options: VllmOptions, progress: Progress) -> Load
     except ServingError:
         output.close()
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         output.close()
         raise load_error(error, output.lines()) from error
-    except SystemExit as error:
-        output.close()
-        raise load_error(error, output.lines()) from error
+    output.ignore()
     return Loaded(llm, steps, output, tokenizer, _describe(config, folder, variant, llm))
 
 

@@ -5,10 +5,14 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable
-from threading import Thread
+from threading import Event, Thread
 
 KEPT_LINES = 2000
 CHUNK_BYTES = 65536
+PATIENCE_SECONDS = 5.0
+END_LINE = b"\0"
+END = END_LINE + b"\n"
+"""Written behind the last line that matters."""
 _PREFIX = re.compile(
     r"^(\(\w+( pid=\d+)?\) )*((DEBUG|INFO|WARNING|ERROR|CRITICAL) [\d-]+ [\d:.]+ \[\S+\] ?)?"
 )
@@ -24,6 +28,7 @@ class Output:
     def __init__(self, listen: Callable[[str], None]) -> None:
         """``listen`` is given each line, without vLLM's prefixes; from a thread."""
         self._listen = listen
+        self._read_all = Event()
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         reading, writing = os.pipe()
         sys.stdout.flush()
@@ -39,19 +44,31 @@ class Output:
         """The last lines, oldest first."""
         return tuple(self._lines)
 
+    def ignore(self) -> None:
+        """Tell the listener nothing more; lines are still kept."""
+        self._listen = _nobody
+
     def close(self) -> None:
-        """Give this process its own output back; what children still write is passed on."""
+        """Give this process its own output back, once all that was written has been read.
+
+        What children still write is passed on.
+        """
         sys.stdout.flush()
         sys.stderr.flush()
+        os.write(2, END)
+        self._read_all.wait(PATIENCE_SECONDS)
         for number in self._own:
             os.dup2(self._own[number], number)
 
     def _read(self, reading: int) -> None:
         rest = b""
         while chunk := os.read(reading, CHUNK_BYTES):
-            os.write(self._own[2], chunk)
+            os.write(self._own[2], chunk.replace(END, b""))
             *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
             for line in lines:
+                if line == END_LINE:
+                    self._read_all.set()
+                    continue
                 text = _PREFIX.sub("", line.decode(errors="replace").rstrip())
                 if text:
                     self._lines.append(text)
@@ -59,3 +76,7 @@ class Output:
         os.close(reading)
         for own in self._own.values():
             os.close(own)
+
+
+def _nobody(line: str) -> None:
+    """Listens no more."""

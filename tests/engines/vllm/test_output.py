@@ -10,8 +10,6 @@ print("INFO 11-22 13:26:51 [core.py:133] from here", flush=True)
 subprocess.run(["sh", "-c", "echo '(Worker pid=7) ERROR 11-22 13:26:51 [a.py:1] ValueError: no'"])
 os.write(2, b"50%\\r100%\\n")
 output.close()
-while len(lines) < 4:
-    pass
 print(lines == list(output.lines()) == ["from here", "ValueError: no", "50%", "100%"])
 """
 
