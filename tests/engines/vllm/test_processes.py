@@ -30,7 +30,7 @@ from codeserve.engines.types import EngineConfig
 from codeserve.engines.worker.client import WorkerClient
 
 async def main():
-    worker = await LocalLauncher().launch("vllm", lambda line: None)
+    worker = await LocalLauncher().launch("vllm", None, lambda line: None)
     client = await WorkerClient.connect(worker.address)
     config = EngineConfig(
         engine="vllm", path=sys.argv[1], context_length=512, options={"dtype": "float32"}
@@ -72,7 +72,7 @@ async def assert_gone(family: Family) -> None:
 @asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[tuple[LocalWorker, WorkerClient]]:
     """A worker that is in the middle of a long answer."""
-    worker = await LocalLauncher().launch("vllm", print)
+    worker = await LocalLauncher().launch("vllm", None, print)
     try:
         client = await WorkerClient.connect(worker.address)
         await client.load(a_config(folder), lambda phase, fraction: None)
