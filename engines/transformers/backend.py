@@ -170,7 +170,7 @@ class TransformersBackend:
             "kv_dtype": _name(kv_dtype),
             "n_threads": torch.get_num_threads(),
             "quantization": None if quantization is None else quantization.value,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
         }
 
     def _batching(self, folder: Folder, network: Network) -> BatchingSettings:

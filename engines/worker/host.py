@@ -117,6 +117,7 @@ class WorkerHost:
     async def _load(self, config: EngineConfig) -> None:
         try:
             engine = await self._prepare(config)
+            self._outbox.send(Ready(engine.info))
         except ServingError as error:
             self._give_up_loading(error)
         except Exception as error:
@@ -124,7 +125,6 @@ class WorkerHost:
             self._give_up_loading(ModelLoadError(f"{type(error).__name__}: {error}"))
         else:
             self._engine = engine
-            self._outbox.send(Ready(engine.info))
 
     def _give_up_loading(self, error: ServingError) -> None:
         self._outbox.send(LoadFailed(ErrorReport.of(error)))
