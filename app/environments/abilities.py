@@ -6,8 +6,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from codeserve.engines.types import LoadQuantization
 from codeserve.model_specs.spec import ModelFormat
 
@@ -20,29 +18,28 @@ class Weights(StrEnum):
     FOUR_BIT = "4-bit quantisation while loading"
     EIGHT_BIT = "8-bit quantisation while loading"
     GPTQ = "GPTQ weights"
+    ORDERED_GPTQ = "GPTQ weights in activation order (desc_act)"
+    UNREAD_GPTQ = "GPTQ weights that are yet to be fetched"
+    """They may be in activation order, as most published ones are."""
     AWQ = "AWQ weights"
     OTHER = "weights of another quantisation"
 
 
-class Ability(msgspec.Struct, frozen=True):
-    """That an engine can load a kind of weights."""
-
-    engine: str
-    needs_gpu: bool = False
-
-
-ABILITIES: Mapping[Weights, tuple[Ability, ...]] = {
-    Weights.GGUF: (Ability("llama.cpp"),),
-    Weights.FULL: (Ability("vllm"), Ability("transformers")),
-    Weights.FOUR_BIT: (Ability("transformers"), Ability("vllm", needs_gpu=True)),
-    Weights.EIGHT_BIT: (Ability("transformers"),),
-    Weights.GPTQ: (Ability("vllm"), Ability("transformers")),
-    Weights.AWQ: (Ability("vllm"), Ability("transformers")),
-    Weights.OTHER: (Ability("vllm"), Ability("transformers")),
+ABILITIES: Mapping[Weights, tuple[str, ...]] = {
+    Weights.GGUF: ("llama.cpp",),
+    Weights.FULL: ("vllm", "transformers"),
+    Weights.FOUR_BIT: ("transformers",),
+    Weights.EIGHT_BIT: ("transformers",),
+    Weights.GPTQ: ("vllm", "transformers"),
+    Weights.ORDERED_GPTQ: ("transformers",),
+    Weights.UNREAD_GPTQ: ("transformers", "vllm"),
+    Weights.AWQ: ("vllm", "transformers"),
+    Weights.OTHER: ("vllm", "transformers"),
 }
-"""Engines by what they can load, best first."""
+"""Engines by what they can load, best first. vLLM 0.32 has no bitsandbytes, and no activation order
+in groups (its ``gptq_utils.py``)."""
 
-BUILT_IN = frozenset(ability.engine for able in ABILITIES.values() for ability in able)
+BUILT_IN = frozenset(engine for able in ABILITIES.values() for engine in able)
 """The engines that the table speaks of; nothing is known against others."""
 
 _BY_METHOD = {"gptq": Weights.GPTQ, "awq": Weights.AWQ}
@@ -58,7 +55,7 @@ def of_spec(model_format: ModelFormat, loading: LoadQuantization | None) -> Weig
         case ModelFormat.GGUF:
             return Weights.GGUF
         case ModelFormat.GPTQ:
-            return Weights.GPTQ
+            return Weights.UNREAD_GPTQ
         case ModelFormat.AWQ:
             return Weights.AWQ
         case ModelFormat.PYTORCH:
@@ -72,21 +69,24 @@ def of_path(path: Path, loading: LoadQuantization | None) -> Weights:
     """
     if path.suffix.lower() == ".gguf":
         return Weights.GGUF
-    method = _quantization_method(path)
+    settings = _quantization(path)
+    method = None if settings is None else str(settings.get("quant_method"))
     if method is not None and loading is not None:
         raise ValueError(
             f"{path} is quantised already ({method}); drop quantization = {str(loading)!r}."
         )
+    if method == "gptq" and settings is not None and settings.get("desc_act"):
+        return Weights.GPTQ if settings.get("group_size") == -1 else Weights.ORDERED_GPTQ
     if method is not None:
         return _BY_METHOD.get(method, Weights.OTHER)
     return Weights.FULL if loading is None else _BY_LOADING[loading]
 
 
-def _quantization_method(folder: Path) -> str | None:
+def _quantization(folder: Path) -> Mapping[str, Any] | None:
     """How the weights are quantised; None: they are not, or ``config.json`` cannot be read, of
     which the engine will say more."""
     try:
-        config: Any = json.loads((folder / "config.json").read_bytes())
-        return str(config["quantization_config"]["quant_method"])
+        settings = json.loads((folder / "config.json").read_bytes())["quantization_config"]
     except (OSError, ValueError, LookupError, TypeError):
         return None
+    return settings if isinstance(settings, dict) else None

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from codeserve.app.environments.abilities import ABILITIES, BUILT_IN, Ability, Weights
+from codeserve.app.environments.abilities import ABILITIES, BUILT_IN, Weights
 from codeserve.app.environments.engines import Installation
 from codeserve.app.environments.needs import NEEDS
 from codeserve.engines import registry
@@ -63,25 +63,23 @@ def choose(
             f"The engine {asked!r} is not installed. Install it with: {NEEDS[asked].install}",
             param="engine",
         )
-    if _needs_gpu(asked, able) and found.device(available.has_gpu) != "cuda":
-        raise _impossible(asked, f"{weights} without a GPU", able, has_gpu=False)
     reason = f"the settings name it{_outdated(found)}"
     return EngineChoice(engine=asked, python=found.python, reason=reason)
 
 
-def _able(weights: Weights, among: Sequence[str] | None) -> tuple[Ability, ...]:
+def _able(weights: Weights, among: Sequence[str] | None) -> tuple[str, ...]:
     """What can load the weights, best first: the table's, then what only the catalogue knows."""
     known = ABILITIES[weights]
     if among is None:
         return known
-    others = tuple(Ability(name) for name in among if name not in BUILT_IN)
-    return tuple(ability for ability in known if ability.engine in among) + others
+    others = tuple(name for name in among if name not in BUILT_IN)
+    return tuple(name for name in known if name in among) + others
 
 
 def _check(
     asked: str,
     weights: Weights,
-    able: Sequence[Ability],
+    able: Sequence[str],
     available: Available,
     among: Sequence[str] | None,
 ) -> None:
@@ -93,28 +91,23 @@ def _check(
         )
     if among is None and asked not in BUILT_IN:
         return  # Nothing is known against a third-party engine.
-    if asked not in [ability.engine for ability in able]:
-        raise _impossible(asked, weights, able, available.has_gpu)
+    if asked not in able:
+        raise InvalidRequest(
+            f"The engine {asked!r} cannot load {weights}. Engines that can: {', '.join(able)}.",
+            param="engine",
+        )
 
 
-def _impossible(asked: str, weights: str, able: Sequence[Ability], has_gpu: bool) -> InvalidRequest:
-    possible = [one.engine for one in able if has_gpu or not one.needs_gpu]
-    return InvalidRequest(
-        f"The engine {asked!r} cannot load {weights}. Engines that can: {', '.join(possible)}.",
-        param="engine",
-    )
-
-
-def _best(weights: Weights, able: Sequence[Ability], available: Available) -> EngineChoice:
+def _best(weights: Weights, able: Sequence[str], available: Available) -> EngineChoice:
     """The first that is installed and uses the GPU where there is one, else the first."""
     if len(able) == 1:
-        return _only(weights, able[0].engine, available)
+        return _only(weights, able[0], available)
     has_gpu = available.has_gpu
     usable = [
         (found, device)
-        for ability in able
-        if ability.engine in available.names and (found := available.find(ability.engine))
-        if (device := found.device(has_gpu)) == "cuda" or (device and not ability.needs_gpu)
+        for name in able
+        if name in available.names and (found := available.find(name))
+        if (device := found.device(has_gpu))
     ]
     if not usable:
         raise InvalidRequest(_none_installed(weights, able, available), param="engine")
@@ -130,32 +123,27 @@ def _best(weights: Weights, able: Sequence[Ability], available: Available) -> En
 def _only(weights: Weights, engine: str, available: Available) -> EngineChoice:
     found = available.find(engine) if engine in available.names else None
     if found is None:
-        raise InvalidRequest(_none_installed(weights, [Ability(engine)], available), param="engine")
+        raise InvalidRequest(_none_installed(weights, [engine], available), param="engine")
     reason = f"the only engine for {weights}{_outdated(found)}"
     return EngineChoice(engine=engine, python=found.python, reason=reason)
 
 
-def _none_installed(weights: Weights, able: Sequence[Ability], available: Available) -> str:
+def _none_installed(weights: Weights, able: Sequence[str], available: Available) -> str:
     """What can be installed for the weights, and what is here but cannot run."""
     commands = [
-        f"{ability.engine}: {NEEDS[ability.engine].install}"
-        if ability.engine in NEEDS
-        else f"{ability.engine}: install the package that brings it"
-        for ability in able
-        if available.has_gpu or not ability.needs_gpu
+        f"{name}: {NEEDS[name].install}"
+        if name in NEEDS
+        else f"{name}: install the package that brings it"
+        for name in able
     ]
     unfit = [
-        f" {one.engine} is installed here as its build for CUDA, but there is no NVIDIA GPU."
-        for ability in able
-        if (one := available.find(ability.engine)) and not one.device(available.has_gpu)
+        f" {name} is installed here as its build for CUDA, but there is no NVIDIA GPU."
+        for name in able
+        if (one := available.find(name)) and not one.device(available.has_gpu)
     ]
     return f"No engine that can load {weights} is installed.{''.join(unfit)} Install one of: " + (
         "; ".join(commands)
     )
-
-
-def _needs_gpu(engine: str, able: Sequence[Ability]) -> bool:
-    return any(ability.engine == engine and ability.needs_gpu for ability in able)
 
 
 def _on(device: str | None, has_gpu: bool) -> str:

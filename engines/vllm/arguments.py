@@ -7,22 +7,17 @@ from typing import Any
 
 import msgspec
 from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS
 from vllm.platforms import current_platform
 
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.hugging_face.folder import Folder
-from codeserve.engines.types import EngineConfig, LoadQuantization
+from codeserve.engines.types import EngineConfig
 from codeserve.engines.vllm import memory
 from codeserve.engines.vllm.options import VllmOptions
 from codeserve.engines.vllm.processors import Setup
 from codeserve.model_specs.spec import Variant
 
 PROCESSORS = "codeserve.engines.vllm.processors"
-METHODS = {
-    LoadQuantization.FOUR_BIT: "bitsandbytes",
-    LoadQuantization.EIGHT_BIT: "fp8_per_channel",
-}
 HALF_METHODS = frozenset({"gptq", "awq"})
 """Quantisations whose kernels compute in float16 on every device."""
 GPU_OPTIONS = ("device_ids", "cpu_offload_gb")
@@ -37,6 +32,7 @@ def engine_args(
     """All settings of one engine. Raises ModelLoadError."""
     given = dict(options.engine_args)
     device = check_device(options)
+    _check_quantization(config)
     asked = _context_length(config, folder, variant, given)
     dtype = given.pop("dtype", "auto")
     settled = _dtype(folder) if dtype == "auto" else dtype
@@ -48,7 +44,6 @@ def engine_args(
         "skip_tokenizer_init": True,
         "generation_config": "vllm",
         "dtype": settled,
-        "quantization": _quantization(config, given),
         "max_model_len": length,
         "max_num_seqs": config.max_concurrency,
         "scheduling_policy": "priority",
@@ -150,25 +145,13 @@ def _cpu_sizes(
     return {"max_model_len": length, "kv_cache_memory_bytes": cache}
 
 
-def _quantization(config: EngineConfig, given: dict[str, Any]) -> str | None:
-    """vLLM's name of how to quantise while loading; None lets it follow the weights."""
-    named: str | None = given.pop("quantization", None)
-    if config.quantization is None:
-        return named
-    method, on_cpu = METHODS[config.quantization], current_platform.is_cpu()
-    if named not in (None, method):
+def _check_quantization(config: EngineConfig) -> None:
+    if config.quantization is not None:
         raise ModelLoadError(
-            f"quantization is {config.quantization.value}, which is {method} on vLLM, but "
-            f"options.quantization is {named}: set one."
+            f"vLLM cannot quantise to {config.quantization} while it loads, because it has no "
+            "bitsandbytes. Use the engine transformers, weights that are quantised already (GPTQ, "
+            "AWQ), or a method of vLLM's own by its option quantization, such as fp8 on a GPU."
         )
-    supported = current_platform.supported_quantization or QUANTIZATION_METHODS
-    if on_cpu or method not in QUANTIZATION_METHODS or method not in supported:
-        why = "on a CPU" if on_cpu else f"which has no {method}"
-        raise ModelLoadError(
-            f"This vLLM, {why}, cannot quantise to {config.quantization.value} while it loads. "
-            "Use the engine transformers, or weights that are quantised already (GPTQ, AWQ)."
-        )
-    return method
 
 
 def _processors(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from codeserve.engines.types import LoadQuantization
 from codeserve.model_specs.catalog import Catalog
 from codeserve.model_specs.spec import ModelFormat
 
+GPTQ = '{{"quantization_config": {{"quant_method": "gptq", {}}}}}'
+
 
 def folder(tmp_path: Path, config: str) -> Path:
     (tmp_path / "config.json").write_text(config)
@@ -18,6 +20,8 @@ def folder(tmp_path: Path, config: str) -> Path:
     ("config", "weights"),
     [
         ('{"quantization_config": {"quant_method": "gptq"}}', Weights.GPTQ),
+        (GPTQ.format('"desc_act": true, "group_size": 128'), Weights.ORDERED_GPTQ),
+        (GPTQ.format('"desc_act": true, "group_size": -1'), Weights.GPTQ),
         ('{"quantization_config": {"quant_method": "awq"}}', Weights.AWQ),
         ('{"quantization_config": {"quant_method": "compressed-tensors"}}', Weights.OTHER),
         ("{}", Weights.FULL),
@@ -43,5 +47,4 @@ def test_every_engine_that_the_catalogue_names_for_a_spec_can_load_it() -> None:
     specs = [spec for family in Catalog.load().families for spec in family.specs]
     assert {spec.model_format for spec in specs} == set(ModelFormat)
     for spec in specs:
-        able = {ability.engine for ability in ABILITIES[of_spec(spec.model_format, None)]}
-        assert set(spec.engines) == able
+        assert set(spec.engines) == set(ABILITIES[of_spec(spec.model_format, None)])

@@ -39,6 +39,8 @@ def refusal(asked: str | None, weights: Weights, machine: Machine) -> str:
         (Weights.GGUF, "llama.cpp"),
         (Weights.FULL, "vllm"),
         (Weights.GPTQ, "vllm"),
+        (Weights.ORDERED_GPTQ, "transformers"),
+        (Weights.UNREAD_GPTQ, "transformers"),
         (Weights.AWQ, "vllm"),
         (Weights.FOUR_BIT, "transformers"),
         (Weights.EIGHT_BIT, "transformers"),
@@ -87,8 +89,8 @@ def test_a_build_that_cannot_start_here_is_named_where_nothing_else_is_installed
         ("vllm", Weights.GGUF, CPU, "llama.cpp"),
         ("llama.cpp", Weights.GPTQ, CPU, "vllm, transformers"),
         ("vllm", Weights.EIGHT_BIT, GPU, "transformers"),
-        ("vllm", Weights.FOUR_BIT, CPU, "transformers"),
-        ("llama.cpp", Weights.FOUR_BIT, GPU, "transformers, vllm"),
+        ("vllm", Weights.FOUR_BIT, GPU, "transformers"),
+        ("vllm", Weights.ORDERED_GPTQ, GPU, "transformers"),
     ],
 )
 def test_an_impossible_combination_lists_the_possible_engines(
@@ -97,8 +99,8 @@ def test_an_impossible_combination_lists_the_possible_engines(
     assert refusal(asked, weights, machine).endswith(f"Engines that can: {possible}.")
 
 
-def test_vllm_quantises_to_four_bits_on_a_gpu() -> None:
-    assert choose("vllm", Weights.FOUR_BIT, GPU).engine == "vllm"
+def test_vllm_may_be_asked_for_gptq_weights_of_which_nothing_is_known() -> None:
+    assert choose("vllm", Weights.UNREAD_GPTQ, CPU).engine == "vllm"
 
 
 def test_an_engine_that_is_asked_for_and_not_installed_is_refused_with_the_command() -> None:

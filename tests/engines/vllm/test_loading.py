@@ -40,9 +40,8 @@ async def test_an_option_that_needs_a_gpu_is_an_error_without_one(
     assert "device_ids needs a GPU" in message
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize("quantization", LoadQuantization)
-async def test_a_quantisation_that_a_cpu_cannot_compute_is_an_error(
+async def test_quantising_while_loading_is_an_error(
     tiny_deepseek_folder: Path, quantization: LoadQuantization
 ) -> None:
     message = await failure(tiny_deepseek_folder, quantization=quantization)
