@@ -13,13 +13,11 @@ CLIENTS := .clients/bin/python
 CLIENT_PIP := $(CLIENTS) -m pip --disable-pip-version-check --quiet install --no-compile
 CLIENT_TESTS := $(CLIENTS) -m pytest -c tests/clients/pytest.ini tests/clients
 ENVIRONMENTS := .engines/.vllm .engines/.transformers .clients/.python .clients/.node
-ENGINE_TESTS = .engines/$(1)/bin/python -m pytest -c tests/engines.ini tests/engines/$(1) \
-	tests/engines/test_contract.py tests/engines/test_choosing.py tests/engines/test_quantized.py
 ENGINES_OWN := certifi charset-normalizer colorama idna numpy packaging pyyaml requests safetensors \
 	tqdm typing-extensions urllib3
 PINS := requirements/run.txt requirements/embedded.txt requirements/llama-cpp.txt
 
-.PHONY: serve test clients engines check format lock clean
+.PHONY: serve test clients engines test-vllm test-transformers check format lock clean
 
 serve: .venv/.run
 	$(BIN)/codeserve serve
@@ -27,16 +25,17 @@ serve: .venv/.run
 test: .venv/.dev
 	$(MAKE) --jobs=2 $(ENVIRONMENTS)
 	$(BIN)/pytest
-	$(call ENGINE_TESTS,vllm)
-	$(call ENGINE_TESTS,transformers)
+	$(MAKE) --jobs=2 --output-sync test-vllm test-transformers
 	$(CLIENT_TESTS)
 
 clients: .venv/.dev $(ENVIRONMENTS)
 	$(CLIENT_TESTS)
 
-engines: .venv/.dev $(ENVIRONMENTS)
-	$(call ENGINE_TESTS,vllm)
-	$(call ENGINE_TESTS,transformers)
+engines: test-vllm test-transformers
+
+test-vllm test-transformers: test-%: .engines/.%
+	.engines/$*/bin/python -m pytest -c tests/engines.ini tests/engines/$* \
+		tests/engines/test_contract.py tests/engines/test_choosing.py tests/engines/test_quantized.py
 
 check: .venv/.dev .typing
 	$(BIN)/ruff check

@@ -51,8 +51,11 @@ class Output:
     def close(self) -> None:
         """Give this process its own output back, once all that was written has been read.
 
-        What children still write is passed on.
+        What children still write is passed on. Where something else has taken this process's
+        output meanwhile, as test runners do, it stays there.
         """
+        if not self._reader.is_alive():
+            return
         sys.stdout.flush()
         sys.stderr.flush()
         os.write(2, END)

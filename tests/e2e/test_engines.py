@@ -181,6 +181,22 @@ def test_a_killed_worker_leaves_nothing_and_comes_back(
     assert complete(server, engine, prompt="def add(a, b):\n").choices[0].text
 
 
+@pytest.mark.parametrize("engine", ["transformers", "vllm"])
+def test_a_killed_server_leaves_no_process_and_no_shared_memory(
+    start_server: StartServer, tiny_deepseek_gguf: Path, tiny_deepseek_folder: Path, engine: str
+) -> None:
+    server = start_server(model(engine, "deepseek-coder", tiny_deepseek_gguf, tiny_deepseek_folder))
+    family = server.workers()
+    shared = {path for process in family for path in shared_by(process)}
+    assert bool(shared) == (engine == "vllm")
+
+    server.process.kill()
+
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert not alive
+    wait_until(lambda: not any(path.exists() for path in shared), "the sweep", seconds=5)
+
+
 def shared_by(process: psutil.Process) -> set[Path]:
     """The files of shared memory that a process has mapped."""
     mapped = {Path(region.path) for region in process.memory_maps(grouped=False)}

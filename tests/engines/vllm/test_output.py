@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -16,7 +17,12 @@ print(lines == list(output.lines()) == ["from here", "ValueError: no", "50%", "1
 
 def test_what_this_process_and_its_children_write_is_read_along_and_passed_on() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", SCRIPT],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.stdout.splitlines()[-1] == "True"
     assert "[core.py:133] from here" in done.stderr

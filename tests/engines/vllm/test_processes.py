@@ -1,8 +1,6 @@
 """vLLM runs in processes of its own, which share memory: none of it may outlive a worker."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,25 +18,6 @@ LEFT_SECONDS = 5
 
 Family = tuple[list[psutil.Process], set[Path]]
 """Processes, and the files of shared memory that they use."""
-
-SERVER = """
-import asyncio, sys
-from codeserve.app.manager.launcher import LocalLauncher
-from codeserve.engines.types import EngineConfig
-from codeserve.engines.worker.client import WorkerClient
-
-async def main():
-    worker = await LocalLauncher().launch("vllm", None, lambda line: None)
-    client = await WorkerClient.connect(worker.address)
-    config = EngineConfig(
-        engine="vllm", path=sys.argv[1], context_length=512, options={"dtype": "float32"}
-    )
-    await client.load(config, lambda phase, fraction: None)
-    print(worker.pid, flush=True)
-    await asyncio.Event().wait()
-
-asyncio.run(main())
-"""
 
 
 def a_config(folder: Path) -> EngineConfig:
@@ -94,20 +73,6 @@ async def test_a_worker_that_is_told_to_end_leaves_nothing_either(
         client.shut_down(ModelUnavailable("The test is over."))
         await worker.end(LEFT_SECONDS)
         await assert_gone(family)
-
-
-async def test_a_killed_server_leaves_no_process_and_no_shared_memory(
-    tiny_deepseek_folder: Path,
-) -> None:
-    server = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", SERVER, str(tiny_deepseek_folder)),
-        stdout=subprocess.PIPE,
-    )
-    assert server.stdout is not None
-    family = family_of(int(await server.stdout.readline()))
-    server.kill()
-    await server.wait()
-    await assert_gone(family)
 
 
 async def test_the_end_of_vllms_core_is_an_error_and_ends_the_worker(
