@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 MEMORY = Path("/proc/meminfo")
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+CGROUP = Path("/sys/fs/cgroup")
 
 LONGEST_DEFAULT = 8192
 SHORTEST_DEFAULT = 512
@@ -31,14 +31,23 @@ def default_context_length(
     return min(longest, max(SHORTEST_DEFAULT, fitting // STEP * STEP))
 
 
-def available_bytes() -> int:
-    """Memory that this process could still take, within its container's limit."""
+def available_bytes(cgroup: Path = CGROUP) -> int:
+    """Memory that this process could still take, within the limit of its container, whose control
+    group (version 2) is ``cgroup``."""
     if not MEMORY.exists():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     fields = dict(line.split(":") for line in MEMORY.read_text().splitlines())
     available = int(fields["MemAvailable"].split()[0]) * 1024
-    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
-    return available if limit == "max" else min(available, int(limit))
+    limit = cgroup / "memory.max"
+    if not limit.exists() or (most := limit.read_text().strip()) == "max":
+        return available
+    return min(available, max(1, int(most) - _used_bytes(cgroup)))
+
+
+def _used_bytes(cgroup: Path) -> int:
+    """What the container uses, without files in memory that can leave it at any time."""
+    fields = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+    return int((cgroup / "memory.current").read_text()) - int(fields["inactive_file"])
 
 
 def host_cache_bytes(asked_mib: int | None) -> int:

@@ -11,6 +11,7 @@ from vllm.platforms import current_platform
 
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.hugging_face.folder import Folder
+from codeserve.engines.memory import available_bytes
 from codeserve.engines.types import EngineConfig
 from codeserve.engines.vllm import memory
 from codeserve.engines.vllm.options import VllmOptions
@@ -138,7 +139,7 @@ def _cpu_sizes(
     sized = ("kv_cache_memory_bytes", "gpu_memory_utilization")
     if os.environ.get("VLLM_CPU_KVCACHE_SPACE") or any(name in given for name in sized):
         return {}
-    free = memory.available_bytes() - folder.weights_bytes - memory.PROCESSES
+    free = available_bytes() - folder.weights_bytes - memory.PROCESSES
     length, cache = memory.fit(
         asked, folder.trained_context_length, config.max_concurrency, per_token, free
     )

@@ -3,23 +3,14 @@ memory that the machine has."""
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import psutil
-
 from codeserve.engines.errors import ModelLoadError
-
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-CGROUP_USE = Path("/sys/fs/cgroup/memory.current")
+from codeserve.engines.memory import LONGEST_DEFAULT, SHARE, STEP
 
 GIB = 1024**3
 PROCESSES = 3 * GIB
 """What vLLM's three processes take beside weights and cache."""
-SHARE = 0.5
-"""Of the memory that is left beside them."""
-LONGEST_DEFAULT = 8192
-STEP = 256
 BLOCK = 128
 """Tokens of one block of the cache on a CPU."""
 SIZES = {"float32": 4, "float": 4}
@@ -31,16 +22,6 @@ def token_bytes(config: Mapping[str, Any], dtype: str) -> int:
     kv_heads = config.get("num_key_value_heads") or heads
     size = config.get("head_dim") or config["hidden_size"] // heads
     return int(2 * config["num_hidden_layers"] * kv_heads * size * SIZES.get(dtype, 2))
-
-
-def available_bytes() -> int:
-    """Memory that this process could still take, within its container's limit."""
-    available = psutil.virtual_memory().available
-    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
-    if limit == "max":
-        return int(available)
-    used = int(CGROUP_USE.read_text()) if CGROUP_USE.exists() else 0
-    return min(int(available), int(limit) - used)
 
 
 def fit(asked: int | None, trained: int, slots: int, per_token: int, free: int) -> tuple[int, int]:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from codeserve.engines.memory import available_bytes, default_context_length
@@ -26,3 +28,13 @@ def test_the_default_context_never_falls_below_a_usable_length() -> None:
 
 def test_some_memory_is_available_here() -> None:
     assert available_bytes() > 100 * 1024**2
+
+
+def test_a_container_leaves_what_its_limit_does(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text("1000000\n")
+    (tmp_path / "memory.current").write_text("700000\n")
+    (tmp_path / "memory.stat").write_text("anon 400000\ninactive_file 200000\n")
+    assert available_bytes(tmp_path) == 500_000
+
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_bytes(tmp_path) > 100 * 1024**2
