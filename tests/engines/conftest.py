@@ -9,25 +9,31 @@ import pytest
 from codeserve.engines import registry
 from codeserve.engines.base import Engine
 from codeserve.engines.types import EngineConfig
-from tests.engines.contract import CONTEXT, OPTIONS, StartEngine, engines_here
+from tests.engines.contract import CONTEXT, Served, StartEngine, served_here
+from tests.models.quantize import SCHEMES
 
-Concurrency = tuple[int, int]
-
-SLOW_TO_START = {"vllm"}
-"""Engines that tests share; their tests share an event loop, too."""
+Concurrency = tuple[Served, int, int]
 
 
-@pytest.fixture(params=engines_here())
-def engine_name(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
+@pytest.fixture(params=served_here(), ids=lambda served: f"{served.engine}-{served.form}")
+def served(request: pytest.FixtureRequest) -> Served:
+    what: Served = request.param
+    return what
 
 
 @pytest.fixture
-def weights(engine_name: str, request: pytest.FixtureRequest) -> Path:
+def engine_name(served: Served) -> str:
+    return served.engine
+
+
+@pytest.fixture
+def weights(served: Served, request: pytest.FixtureRequest) -> Path:
     """A small model that the engine can load."""
-    reads_gguf = engine_name in ("llama.cpp", "fake")
-    path: Path = request.getfixturevalue("smollm2_path" if reads_gguf else "tiny_deepseek_folder")
+    if served.form in SCHEMES:
+        folder: Path = request.getfixturevalue("checkpoints")[served.form].folder
+        return folder
+    name = "smollm2_path" if served.form == "gguf" else "tiny_deepseek_folder"
+    path: Path = request.getfixturevalue(name)
     return path
 
 
@@ -41,9 +47,9 @@ async def shared_engines() -> AsyncIterator[dict[Concurrency, Engine]]:
 
 
 @pytest.fixture
-def shared(engine_name: str, request: pytest.FixtureRequest) -> dict[Concurrency, Engine] | None:
+def shared(served: Served, request: pytest.FixtureRequest) -> dict[Concurrency, Engine] | None:
     """None for an engine that each test starts for itself."""
-    if engine_name not in SLOW_TO_START:
+    if not served.is_slow_to_start:
         return None
     engines: dict[Concurrency, Engine] = request.getfixturevalue("shared_engines")
     return engines
@@ -51,19 +57,20 @@ def shared(engine_name: str, request: pytest.FixtureRequest) -> dict[Concurrency
 
 @pytest.fixture
 async def start_engine(
-    engine_name: str, weights: Path, shared: dict[Concurrency, Engine] | None
+    served: Served, weights: Path, shared: dict[Concurrency, Engine] | None
 ) -> AsyncIterator[StartEngine]:
     """Starts engines that are stopped when the test ends, or the last test that shares them."""
     async with AsyncExitStack() as resources:
 
         async def start(max_concurrency: int = 2, max_waiting: int = 256) -> Engine:
             config = EngineConfig(
-                engine=engine_name,
+                engine=served.engine,
                 path=str(weights),
+                quantization=served.quantization,
                 context_length=CONTEXT,
                 max_concurrency=max_concurrency,
                 max_waiting=max_waiting,
-                options=OPTIONS[engine_name],
+                options=served.options,
             )
             engine = registry.create(config)
             await engine.start(lambda phase, fraction: None)
@@ -72,7 +79,7 @@ async def start_engine(
 
         async def share(max_concurrency: int = 2, max_waiting: int = 256) -> Engine:
             assert shared is not None
-            key = (max_concurrency, max_waiting)
+            key = (served, max_concurrency, max_waiting)
             if key not in shared or not shared[key].healthy:
                 shared[key] = await start(max_concurrency, max_waiting)
                 resources.pop_all()

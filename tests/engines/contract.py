@@ -2,12 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
 from codeserve.engines.base import Engine
-from codeserve.engines.types import GenerationRequest, SamplingParams, TokenDelta
+from codeserve.engines.types import (
+    GenerationRequest,
+    LoadQuantization,
+    SamplingParams,
+    TokenDelta,
+)
 from codeserve.model_specs.segments import Text
+from tests.models.quantize import SCHEMES
 
 CONTEXT = 512
 StartEngine = Callable[..., Awaitable[Engine]]
@@ -28,8 +35,46 @@ PACKAGES = {
 each."""
 
 
+FORMS = {
+    "llama.cpp": ("gguf",),
+    "fake": ("gguf",),
+    "transformers": ("pytorch", "4-bit", "8-bit", "gptq", "gptq_desc_act", "awq"),
+    "vllm": ("pytorch",),
+}
+"""The weights with which each engine is tested; what vLLM makes of others shows ``test_quantized``,
+because vLLM takes half a minute to start."""
+
+
 def engines_here() -> list[str]:
     return [name for name, package in PACKAGES.items() if find_spec(package)]
+
+
+@dataclass(frozen=True)
+class Served:
+    """An engine with weights of a form."""
+
+    engine: str
+    form: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        options = OPTIONS[self.engine]
+        if self.form in SCHEMES:
+            return {name: value for name, value in options.items() if name != "dtype"}
+        return options
+
+    @property
+    def quantization(self) -> LoadQuantization | None:
+        return LoadQuantization(self.form) if self.form.endswith("bit") else None
+
+    @property
+    def is_slow_to_start(self) -> bool:
+        """Whether tests share what has been started, and an event loop."""
+        return self.engine == "vllm" or self.form in ("4-bit", "8-bit", *SCHEMES)
+
+
+def served_here() -> list[Served]:
+    return [Served(engine, form) for engine in engines_here() for form in FORMS[engine]]
 
 
 def a_request(
