@@ -17,7 +17,7 @@ from codeserve.engines.types import EngineConfig
 from codeserve.engines.worker.client import WorkerClient
 
 async def main():
-    worker = await LocalLauncher().launch("fake", lambda line: None)
+    worker = await LocalLauncher().launch("fake", None, lambda line: None)
     client = await WorkerClient.connect(worker.address)
     config = EngineConfig(engine="fake", path="/nowhere", options={options})
     loading = asyncio.create_task(client.load(config, lambda phase, fraction: None))
