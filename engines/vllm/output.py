@@ -5,7 +5,7 @@ import re
 import sys
 from collections import deque
 from collections.abc import Callable
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 KEPT_LINES = 2000
 CHUNK_BYTES = 65536
@@ -29,6 +29,7 @@ class Output:
         """``listen`` is given each line, without vLLM's prefixes; from a thread."""
         self._listen = listen
         self._read_all = Event()
+        self._owning = Lock()
         self._lines: deque[str] = deque(maxlen=KEPT_LINES)
         reading, writing = os.pipe()
         sys.stdout.flush()
@@ -54,14 +55,14 @@ class Output:
         What children still write is passed on. Where something else has taken this process's
         output meanwhile, as test runners do, it stays there.
         """
-        if not self._reader.is_alive():
-            return
         sys.stdout.flush()
         sys.stderr.flush()
-        os.write(2, END)
+        if self._reader.is_alive():
+            os.write(2, END)
         self._read_all.wait(PATIENCE_SECONDS)
-        for number in self._own:
-            os.dup2(self._own[number], number)
+        with self._owning:
+            for number, own in self._own.items():
+                os.dup2(own, number)
 
     def _read(self, reading: int) -> None:
         rest = b""
@@ -77,8 +78,11 @@ class Output:
                     self._lines.append(text)
                     self._listen(text)
         os.close(reading)
-        for own in self._own.values():
-            os.close(own)
+        self._read_all.set()
+        with self._owning:
+            for own in self._own.values():
+                os.close(own)
+            self._own.clear()
 
 
 def _nobody(line: str) -> None:
