@@ -3,8 +3,18 @@
 from collections.abc import Iterable
 from math import isfinite
 
-from codeserve.engines.errors import ContextLengthExceeded, InvalidRequest
+from codeserve.engines.errors import ContextLengthExceeded, InvalidRequest, QueueFull
 from codeserve.engines.types import EngineInfo, GenerationRequest, SamplingParams
+
+
+def check_room(requests: int, most: int) -> None:
+    """Raise QueueFull where ``requests`` run or wait already, the ``most`` that may."""
+    if requests >= most:
+        raise QueueFull(
+            f"{requests} requests are running or waiting for this model, as many as allowed. Try "
+            "again later.",
+            retry_after=1.0,
+        )
 
 
 def check(request: GenerationRequest, info: EngineInfo) -> None:

@@ -14,7 +14,6 @@ from codeserve.engines.errors import (
     EngineFailure,
     ModelLoadError,
     ModelUnavailable,
-    QueueFull,
     ServingError,
 )
 from codeserve.engines.structured.grammar_compiler import GrammarCompiler
@@ -122,12 +121,7 @@ class StepEngine:
         constraint = await self._constraints.make(request)
         if self._stepper is None:
             raise ModelUnavailable("The model was unloaded.")
-        if len(self._events) >= self._most_requests:
-            raise QueueFull(
-                f"{len(self._events)} requests are running or waiting for this model, as many as "
-                "allowed. Try again later.",
-                retry_after=1.0,
-            )
+        admission.check_room(len(self._events), self._most_requests)
         sequence = Sequence(request, constraint)
         self._events[sequence] = asyncio.Queue()
         self._stepper.submit(sequence)

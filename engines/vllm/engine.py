@@ -16,7 +16,6 @@ from codeserve.engines.errors import (
     EngineFailure,
     InvalidRequest,
     ModelUnavailable,
-    QueueFull,
     ServingError,
 )
 from codeserve.engines.text.tokenizer import Tokenizer
@@ -119,12 +118,7 @@ class VllmEngine:
         loaded.grammars.check_choice(request)
         await loaded.grammars.check(request)
         self._check_open()
-        if self._requests >= self._most_requests:
-            raise QueueFull(
-                f"{self._requests} requests are running or waiting for this model, as many "
-                "as allowed. Try again later.",
-                retry_after=1.0,
-            )
+        admission.check_room(self._requests, self._most_requests)
         collector = await self._submit(request, loaded)
         deltas = self._deltas(request, collector, loaded)
         # Started here, because closing a generator that never ran would skip its clean-up.
