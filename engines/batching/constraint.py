@@ -64,10 +64,7 @@ class Constraint:
         if not np.isneginf(row).all():
             return
         if np.isneginf(ends).all():
-            raise InvalidRequest(
-                "What the request allows to be sampled and what it forbids leave no token.",
-                code="no_token_allowed",
-            )
+            raise no_token_left()
         row[self._stop_ids] = ends
 
     def accept(self, token_id: int) -> None:
@@ -99,6 +96,14 @@ class Constraint:
     def _prepare(self) -> None:
         if self._matcher is not None:
             self._computing = self._executor.submit(self._matcher.compute)
+
+
+def no_token_left() -> InvalidRequest:
+    """What a request is told whose rules contradict each other."""
+    return InvalidRequest(
+        "What the request allows to be sampled and what it forbids leave no token.",
+        code="no_token_allowed",
+    )
 
 
 def is_needed(request: GenerationRequest) -> bool:

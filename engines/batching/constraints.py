@@ -38,12 +38,16 @@ class Constraints:
         if grammar is None:
             return None
         if self._compiler is None:
-            raise UnsupportedFeature(
-                "The form of this model's output cannot be prescribed: it has no token that ends a "
-                "text."
-            )
+            raise no_form()
         return await asyncio.to_thread(self._compiler.compile, grammar)
 
     def close(self) -> None:
         """End the thread."""
         self._executor.shutdown(wait=False)
+
+
+def no_form() -> UnsupportedFeature:
+    """What a request with a grammar is told by a model that cannot end a text."""
+    return UnsupportedFeature(
+        "The form of this model's output cannot be prescribed: it has no token that ends a text."
+    )

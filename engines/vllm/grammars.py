@@ -7,12 +7,11 @@ from typing import Any
 
 import msgspec
 
-from codeserve.engines.errors import InvalidRequest, UnsupportedFeature
+from codeserve.engines.batching.constraint import no_token_left
+from codeserve.engines.batching.constraints import no_form
 from codeserve.engines.structured.grammar_compiler import REMEMBERED, GrammarCompiler
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import EngineInfo, GenerationRequest, Grammar
-
-NO_TOKEN = "What the request allows to be sampled and what it forbids leave no token."
 
 
 class GrammarChecks:
@@ -38,7 +37,7 @@ class GrammarChecks:
             return
         choice = set(allowed or range(self._vocab_size))
         if not choice - never - self._never_sampled:
-            raise InvalidRequest(NO_TOKEN, code="no_token_allowed")
+            raise no_token_left()
 
     async def check(self, request: GenerationRequest) -> None:
         """Compile the grammar here, while the workers do. Raises InvalidRequest."""
@@ -46,10 +45,7 @@ class GrammarChecks:
         if grammar is None:
             return
         if self._compiler is None:
-            raise UnsupportedFeature(
-                "The form of this model's output cannot be prescribed: it has no token that ends a "
-                "text."
-            )
+            raise no_form()
         self._announce(grammar)
         await asyncio.to_thread(self._compiler.compile, grammar)
 
@@ -65,7 +61,7 @@ class GrammarChecks:
         for token_id in text:
             matcher.accept(token_id)
         if not matcher.mask()[stop]:
-            raise InvalidRequest(NO_TOKEN, code="no_token_allowed")
+            raise no_token_left()
 
     def _announce(self, grammar: Grammar) -> None:
         """Have the workers compile as well, as many as their compilers remember."""
