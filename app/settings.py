@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
     Field,
     NonNegativeFloat,
@@ -30,6 +31,8 @@ from pydantic_settings import (
 
 from codeserve.app.environments.location import default_folder
 from codeserve.engines.types import LoadQuantization
+from codeserve.model_specs.hub.location import default_store
+from codeserve.model_specs.spec import Hub
 
 UNQUANTIZED = "none"
 """The quantisation of weights that stay as they are."""
@@ -48,6 +51,11 @@ def _size(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return value
     return str(value).replace(".", "_")
+
+
+def _engine(value: object) -> object:
+    """Accept an engine's name in any case, as Xinference writes ``vLLM`` and ``Transformers``."""
+    return value.lower() if isinstance(value, str) else value
 
 
 def _origins(value: object) -> object:
@@ -81,8 +89,8 @@ class ModelSettings(BaseModel):
     size_in_billions: Annotated[str | None, BeforeValidator(_size)] = None
     model_format: str | None = None
     quantization: str | None = None
-    engine: str | None = None
-    """None: the best installed one for the weights and the machine."""
+    engine: Annotated[str | None, BeforeValidator(_engine)] = None
+    """In any case, as ``vLLM``; None: the best installed one for the weights and the machine."""
     engine_python: Annotated[Path | None, Field(strict=False)] = None
     """The interpreter of an environment of your own for ``engine``; None: codeserve's."""
     max_concurrency: PositiveInt = 4
@@ -93,6 +101,20 @@ class ModelSettings(BaseModel):
     """A GGUF file or a Hugging Face folder."""
     family: str | None = None
     """Family whose prompt format the weights of ``path`` use; None: read from the weights."""
+    hub: Annotated[Hub | None, Field(strict=False)] = None
+    """The only hub to fetch from; None: the first that has the weights."""
+    load: Literal["start", "on_demand"] = "start"
+    """Load at once, or when the first request comes."""
+    idle_timeout: PositiveFloat | None = None
+    """Seconds without a request after which its memory is given back; None: the server's."""
+    pinned: bool = False
+    """Never unload it, neither when idle nor to make room."""
+    replica: PositiveInt = 1
+    """Workers, each with the whole model."""
+    n_gpu: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
+    """GPUs of each worker; 0: compute on the CPU."""
+    gpu_idx: Annotated[tuple[NonNegativeInt, ...] | None, Field(strict=False)] = None
+    """The GPUs that its workers may use, as the driver counts them; None: any."""
     options: dict[str, Any] = {}
     """The engine's own settings under its own names."""
 
@@ -199,6 +221,21 @@ class ServerSettings(BaseSettings):
     """Seconds that a stream may be silent; comments keep its connection open."""
     drain_timeout: NonNegativeFloat = 60.0
     """Seconds that running requests get to finish when the server is told to stop."""
+    max_memory: ByteSize | None = None
+    """Bytes, or a size such as ``"20GB"``, that all loaded models may take together; None: what
+    the machine has."""
+    max_loaded: PositiveInt | None = None
+    """Models that may be loaded at once; None: as many as fit."""
+    idle_timeout: PositiveFloat | None = None
+    """Seconds without a request after which a model's memory is given back; None: never."""
+    load_timeout: PositiveFloat = 600.0
+    """Seconds that a request waits for its model to be loaded on demand."""
+    state: Path | None = None
+    """The file that remembers what was launched; None: one for each port, none for port 0."""
+    store: Path = Field(default_factory=default_store)
+    """The folder of what was pulled and imported; hubs' own caches keep the files they fetched."""
+    offline: bool = False
+    """Make no network call: serve what is on this machine."""
     max_body_bytes: NonNegativeInt = 32 * 1024 * 1024
     cors_origins: Origins = ("*",)
     """Web pages of these origins, such as ``https://example.org``, may read responses."""

@@ -1,7 +1,7 @@
 """All models of the server, by the names that clients ask for."""
 
 import asyncio
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from difflib import get_close_matches
 
 from codeserve.app.environments.engines import Engines
@@ -68,7 +68,7 @@ class ModelManager:
         """Where a model stands. Raises ModelNotFound."""
         return self._find(model_id).status
 
-    def lease(self, model_id: str) -> AbstractContextManager[LeasedModel]:
+    def lease(self, model_id: str) -> AbstractAsyncContextManager[LeasedModel]:
         """Use a model for one request; it is not unloaded meanwhile.
 
         Raises ModelNotFound here, and ModelUnavailable on entry unless the model is READY.

@@ -4,8 +4,8 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from msgspec.structs import replace
 
@@ -98,8 +98,8 @@ class ManagedModel:
             await self._changed.wait()
         return self.status
 
-    @contextmanager
-    def lease(self) -> Iterator[LeasedModel]:
+    @asynccontextmanager
+    async def lease(self) -> AsyncIterator[LeasedModel]:
         """Use the model for one request. Raises ModelUnavailable unless it is READY."""
         if self._served is None or self._status.state is not ModelState.READY:
             raise ModelUnavailable(

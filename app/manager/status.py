@@ -14,13 +14,15 @@ class ModelState(StrEnum):
 
     PENDING → PULLING → LOADING → PROVING → READY → DRAINING → STOPPED is the good course. A
     worker that crashes or hangs leads to RESTARTING and back to LOADING; FAILED is final, with
-    the cause in the status. A model can be stopped in every state.
+    the cause in the status. A model can be stopped in every state. One that loads on demand, or
+    was unloaded to give its memory back, is UNLOADED until the next request for it.
     """
 
     PENDING = "pending"
     PULLING = "pulling"
     LOADING = "loading"
     PROVING = "proving"
+    UNLOADED = "unloaded"
     READY = "ready"
     RESTARTING = "restarting"
     DRAINING = "draining"
@@ -30,7 +32,12 @@ class ModelState(StrEnum):
     @property
     def settled(self) -> bool:
         """Whether it stays so until something happens to the model."""
-        return self in (ModelState.READY, ModelState.FAILED, ModelState.STOPPED)
+        return self in (
+            ModelState.READY,
+            ModelState.UNLOADED,
+            ModelState.FAILED,
+            ModelState.STOPPED,
+        )
 
     def may_become(self, state: "ModelState") -> bool:
         """Whether the step from this state to ``state`` is a legal one."""
@@ -39,13 +46,14 @@ class ModelState(StrEnum):
 
 _ALWAYS = frozenset({ModelState.STOPPED, ModelState.FAILED})
 _NEXT: Mapping[ModelState, frozenset[ModelState]] = {
-    ModelState.PENDING: _ALWAYS | {ModelState.PULLING, ModelState.LOADING},
+    ModelState.PENDING: _ALWAYS | {ModelState.PULLING, ModelState.LOADING, ModelState.UNLOADED},
     ModelState.PULLING: _ALWAYS | {ModelState.LOADING},
     ModelState.LOADING: _ALWAYS | {ModelState.PROVING, ModelState.RESTARTING},
     ModelState.PROVING: _ALWAYS | {ModelState.READY, ModelState.RESTARTING},
     ModelState.READY: frozenset({ModelState.RESTARTING, ModelState.DRAINING, ModelState.FAILED}),
     ModelState.RESTARTING: _ALWAYS | {ModelState.LOADING},
-    ModelState.DRAINING: frozenset({ModelState.STOPPED}),
+    ModelState.UNLOADED: _ALWAYS | {ModelState.PULLING, ModelState.LOADING},
+    ModelState.DRAINING: frozenset({ModelState.STOPPED, ModelState.UNLOADED}),
     ModelState.FAILED: frozenset({ModelState.STOPPED}),
     ModelState.STOPPED: frozenset(),
 }
@@ -76,6 +84,18 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Workers started after the first one."""
     log_tail: tuple[str, ...] = ()
     """The last lines that the model's workers have written."""
+    pinned: bool = False
+    """It is neither unloaded when idle nor to make room."""
+    bytes_done: int | None = None
+    """Of the download that runs."""
+    bytes_total: int | None = None
+    memory_bytes: int | None = None
+    """What its workers take: measured, or else estimated; None where nothing is loaded."""
+    last_used: float | None = None
+    """Unix time in seconds at which the last request ended; None: none has."""
+    replicas: int = 1
+    """Workers that it shall have."""
+    replicas_ready: int = 0
     running: int = 0
     """Requests being computed at the last heartbeat."""
     waiting: int = 0

@@ -89,7 +89,7 @@ class Parity:
             status = await self._manager.wait_ready(model_id)
             if status.state is not ModelState.READY:
                 return ModelRun(name=name, error=status.error, log_tail=status.log_tail)
-            with self._manager.lease(model_id) as model:
+            async with self._manager.lease(model_id) as model:
                 results = await self._ask(
                     model, reference, lambda doing: notify(f"{name}: {doing}")
                 )

@@ -32,7 +32,7 @@ class MessagesHandler:
     async def create(self, body: MessageRequest, exchange: CurrentExchange) -> Response:
         """The assistant's next turn: text, or uses of `tools`. Where the last message is the
         assistant's, its text goes on."""
-        model = self._lease(body, exchange)
+        model = await self._lease(body, exchange)
         toolbox = toolbox_of(body.tools, body.tool_choice)
         reply = MessageReply(model.id, exchange.record.id, with_calls=toolbox.is_open)
         plan = Plan(
@@ -54,14 +54,14 @@ class MessagesHandler:
     async def count_tokens(self, body: CountRequest, exchange: CurrentExchange) -> TokenCountReply:
         """How many tokens the prompt of such a message would be, with all that the model's
         template and the tools add."""
-        model = self._lease(body, exchange)
+        model = await self._lease(body, exchange)
         prompt = _prompt(body, toolbox_of(body.tools, body.tool_choice), model.prompts)
         return TokenCountReply(input_tokens=len((await model.tokenize(prompt)).token_ids))
 
-    def _lease(self, body: CountRequest, exchange: CurrentExchange) -> LeasedModel:
+    async def _lease(self, body: CountRequest, exchange: CurrentExchange) -> LeasedModel:
         exchange.record.model = body.model
         refuse(body.model_extra or {}, REFUSED, "/v1/messages")
-        return exchange.resources.enter_context(self._manager.lease(body.model))
+        return await exchange.resources.enter_async_context(self._manager.lease(body.model))
 
 
 def _prompt(body: CountRequest, toolbox: Toolbox, prompts: PromptFormat) -> PromptSegments:

@@ -1,7 +1,7 @@
 """Which model serves a request that need not name one, as editors' plugins often do not."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.manager import ModelManager
@@ -35,7 +35,7 @@ class ModelChoice:
 
     def lease(
         self, name: str | None, able: Ability = can_fill
-    ) -> AbstractContextManager[LeasedModel]:
+    ) -> AbstractAsyncContextManager[LeasedModel]:
         """Use the model called ``name``; None or an empty one leaves the choice to the server.
 
         Raises ModelNotFound here, and ModelUnavailable on entry unless the model is READY.

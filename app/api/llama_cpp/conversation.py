@@ -41,7 +41,7 @@ class TemplateHandler:
 
     async def handle(self, body: TemplateRequest) -> RenderedTemplate:
         """The conversation's prompt, without the BOS, which ``/completion`` puts before it."""
-        with self._models.lease(body.model, can_chat) as model:
+        async with self._models.lease(body.model, can_chat) as model:
             segments = conversation(
                 body.messages, model, with_reply_prompt=body.add_generation_prompt is not False
             )

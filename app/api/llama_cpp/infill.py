@@ -62,7 +62,7 @@ class InfillHandler:
     async def handle(self, body: InfillRequest, exchange: CurrentExchange) -> Response:
         """Fill the hole between prefix and suffix."""
         exchange.record.model = body.model
-        model = exchange.resources.enter_context(self._models.lease(body.model))
+        model = await exchange.resources.enter_async_context(self._models.lease(body.model))
         exchange.record.model = model.id
         _check(model)
         request = await body.request(model)

@@ -64,7 +64,7 @@ class PropsHandler:
 
     async def props(self, model: str | None = None) -> Props:
         """The model and the defaults of requests to it."""
-        with self._models.lease(model) as leased:
+        async with self._models.lease(model) as leased:
             variant = leased.info.variant
             return Props(
                 default_generation_settings=DefaultSettings(
@@ -82,7 +82,7 @@ class PropsHandler:
 
     async def tokenizer_info(self, model: str | None = None) -> TokenizerInfo:
         """The control tokens and the chat template."""
-        with self._models.lease(model) as leased:
+        async with self._models.lease(model) as leased:
             variant = leased.info.variant
             return TokenizerInfo(
                 bos_token=variant.bos,

@@ -91,7 +91,7 @@ class TokenizationHandler:
     async def tokenize(self, body: TokenizeRequest) -> NativeTokens | CountedTokens:
         """The tokens of a text or of a conversation."""
         able = can_chat if body.messages else can_fill
-        with self._models.lease(body.model, able) as model:
+        async with self._models.lease(body.model, able) as model:
             tokenized = await model.tokenize(_segments(body, model))
             if body.content is not None:
                 return NativeTokens(tokens=_native(tokenized, with_pieces=bool(body.with_pieces)))
@@ -106,7 +106,7 @@ class TokenizationHandler:
 
     async def detokenize(self, body: DetokenizeRequest) -> Detokenized:
         """The text of tokens, control tokens by their names."""
-        with self._models.lease(body.model) as model:
+        async with self._models.lease(body.model) as model:
             check_ids(body.tokens, "tokens", model.info.vocab_size)
             text = await model.detokenize(body.tokens)
         return Detokenized(content=text, prompt=text)

@@ -124,7 +124,7 @@ class ChatHandler:
     async def handle(self, body: OllamaChatRequest, exchange: CurrentExchange) -> Response:
         """Answer the chat. A request without messages asks whether the model is loaded."""
         model_id = exchange.record.model = served_id(self._manager, body.model)
-        model = exchange.resources.enter_context(self._manager.lease(model_id))
+        model = await exchange.resources.enter_async_context(self._manager.lease(model_id))
         refuse_unsupported(body.model_extra or {}, UNSUPPORTED)
         if not body.messages:
             loaded = ChatLoaded(model=body.model, created_at=now(), message=Said(content=""))

@@ -80,7 +80,7 @@ class GenerateHandler:
         the model is loaded.
         """
         model_id = exchange.record.model = served_id(self._manager, body.model)
-        model = exchange.resources.enter_context(self._manager.lease(model_id))
+        model = await exchange.resources.enter_async_context(self._manager.lease(model_id))
         refuse_unsupported(body.model_extra or {}, UNSUPPORTED)
         if not body.prompt and not body.suffix:
             loaded = GenerateLoaded(model=body.model, created_at=now(), response="")

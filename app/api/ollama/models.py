@@ -63,7 +63,7 @@ class ModelsHandler:
         """One model: its context length, its prompt forms, and what it can do."""
         model_id = served_id(self._manager, body.model)
         status = self._manager.status(model_id)
-        with self._manager.lease(model_id) as model:
+        async with self._manager.lease(model_id) as model:
             info, prompts = model.info, model.prompts
         return ShownModel(
             modelfile=f"# codeserve serves this model; it has no Modelfile.\nFROM {model_id}\n",
@@ -77,7 +77,7 @@ class ModelsHandler:
 
     async def pull(self, body: PullRequest) -> PullStatus:
         """Make sure that a model is there: it is if it is ready. Nothing is downloaded here."""
-        with self._manager.lease(served_id(self._manager, body.model)):
+        async with self._manager.lease(served_id(self._manager, body.model)):
             return PullStatus(status="success")
 
 

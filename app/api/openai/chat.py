@@ -34,7 +34,7 @@ class ChatHandler:
         refuse_unsupported(body.model_extra or {}, CHAT)
         toolbox = toolbox_of(body)
         turns = [turn_of(index, message) for index, message in enumerate(body.messages)]
-        model = exchange.resources.enter_context(self._manager.lease(body.model))
+        model = await exchange.resources.enter_async_context(self._manager.lease(body.model))
         reply = ChatReply(
             model.id, body, reads_calls=toolbox.is_open, begun=_begun(body, turns[-1])
         )

@@ -44,7 +44,7 @@ class CompletionHandler:
     ) -> Response:
         exchange.record.model = model_id
         refuse_unsupported(body.model_extra or {}, COMPLETION)
-        model = exchange.resources.enter_context(self._manager.lease(model_id))
+        model = await exchange.resources.enter_async_context(self._manager.lease(model_id))
         variant = model.info.variant
         reply = CompletionReply(model.id, body, variant.control_tokens.get(variant.bos or ""))
         plan = Plan(

@@ -39,7 +39,7 @@ class ResponsesHandler:
     async def create(self, body: ResponseRequest, exchange: CurrentExchange) -> HttpResponse:
         """The model's next message, or its calls of `tools`. Nothing is stored: each request brings
         its whole conversation, whatever `store` says."""
-        model = self._lease(body, exchange)
+        model = await self._lease(body, exchange)
         toolbox = _toolbox(body)
         given = {
             "temperature": body.temperature,
@@ -69,7 +69,7 @@ class ResponsesHandler:
     ) -> InputTokenCount:
         """How many tokens the prompt of such a response would be, with all that the model's
         template and the tools add."""
-        model = self._lease(body, exchange)
+        model = await self._lease(body, exchange)
         prompt = _prompt(body, _toolbox(body), model.prompts)
         return InputTokenCount(input_tokens=len((await model.tokenize(prompt)).token_ids))
 
@@ -79,10 +79,10 @@ class ResponsesHandler:
             f"Response with id {response_id!r} not found. {STATELESS}", param="response_id"
         )
 
-    def _lease(self, body: ResponseRequest, exchange: CurrentExchange) -> LeasedModel:
+    async def _lease(self, body: ResponseRequest, exchange: CurrentExchange) -> LeasedModel:
         exchange.record.model = body.model
         refuse(body.model_extra or {}, REFUSED, "/v1/responses")
-        return exchange.resources.enter_context(self._manager.lease(body.model))
+        return await exchange.resources.enter_async_context(self._manager.lease(body.model))
 
 
 def _toolbox(body: ResponseRequest) -> Toolbox:

@@ -99,7 +99,7 @@ def generate(manager: ModelManager) -> Callable[..., Awaitable[TextStream]]:
         request = TextRequest(
             id=str(next(numbers)), prompt=(Content("hello"),), max_tokens=max_tokens
         )
-        with manager.lease(model_id) as model:
+        async with manager.lease(model_id) as model:
             return await model.generate(request)
 
     return start

@@ -71,11 +71,9 @@ async def test_the_status_tells_what_was_launched_and_how_far_it_is(
     assert status.state is ModelState.LOADING
     assert status.progress == 0.0
     assert status.spec["engine"] == "fake"
-    with (
-        pytest.raises(ModelUnavailable, match=r"loading \(weights, 0%\)") as error,
-        manager.lease("fake"),
-    ):
-        pass
+    with pytest.raises(ModelUnavailable, match=r"loading \(weights, 0%\)") as error:
+        async with manager.lease("fake"):
+            pass
     assert error.value.retry_after
 
 
@@ -92,7 +90,7 @@ async def test_an_unknown_model_is_not_found_and_near_names_are_given(
 async def test_a_leased_model_knows_its_prompts(manager: ModelManager, fake: Fake) -> None:
     await manager.launch(fake())
     await manager.wait_ready("fake")
-    with manager.lease("fake") as model:
+    async with manager.lease("fake") as model:
         assert model.prompts.can_chat
         assert not model.prompts.can_fill
         assert model.info.variant.family == "fake"
@@ -103,14 +101,15 @@ async def test_a_terminated_model_finishes_what_is_leased_and_is_forgotten(
 ) -> None:
     await manager.launch(fake(step_seconds=0.01))
     await manager.wait_ready("fake")
-    with manager.lease("fake") as model:
+    async with manager.lease("fake") as model:
         stream = await model.generate(
             TextRequest(id="1", prompt=(Content("hello"),), max_tokens=20)
         )
         ending = asyncio.create_task(manager.terminate("fake"))
         await eventually(lambda: manager.status("fake").state is ModelState.DRAINING)
-        with pytest.raises(ModelUnavailable, match="draining"), manager.lease("fake"):
-            pass
+        with pytest.raises(ModelUnavailable, match="draining"):
+            async with manager.lease("fake"):
+                pass
         with pytest.raises(ModelUnavailable, match="is being stopped"):
             await manager.launch(fake())
         assert len(await read(stream)) == 20
@@ -125,7 +124,7 @@ async def test_what_is_not_done_when_the_time_to_drain_is_up_fails(
     manager = ModelManager(ServerSettings(drain_timeout=0.0), launcher, catalog)
     await manager.launch(fake(step_seconds=0.01))
     await manager.wait_ready("fake")
-    with manager.lease("fake") as model:
+    async with manager.lease("fake") as model:
         stream = await model.generate(TextRequest(id="1", prompt=(Content("hello"),)))
         await manager.terminate("fake")
         with pytest.raises(ModelUnavailable, match="stopped before"):

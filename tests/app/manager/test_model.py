@@ -40,11 +40,9 @@ async def test_a_model_that_cannot_be_loaded_fails_with_the_cause(
     assert status.state is ModelState.FAILED
     assert status.error == "the disk is on fire"
     assert len(launcher.workers) == 1
-    with (
-        pytest.raises(ModelUnavailable, match="failed: the disk is on fire") as error,
-        manager.lease("fake"),
-    ):
-        pass
+    with pytest.raises(ModelUnavailable, match="failed: the disk is on fire") as error:
+        async with manager.lease("fake"):
+            pass
     assert error.value.retry_after is None
 
 
@@ -169,11 +167,9 @@ async def test_a_model_that_waits_for_its_restart_says_why(
     await manager.wait_ready("fake")
     os.kill(launcher.workers[0].pid, signal.SIGKILL)
     await eventually(lambda: manager.status("fake").state is ModelState.RESTARTING)
-    with (
-        pytest.raises(ModelUnavailable, match="restarting: the worker was killed by SIGKILL"),
-        manager.lease("fake"),
-    ):
-        pass
+    with pytest.raises(ModelUnavailable, match="restarting: the worker was killed by SIGKILL"):
+        async with manager.lease("fake"):
+            pass
     await manager.stop()
     assert manager.status("fake").state is ModelState.STOPPED
 
@@ -195,7 +191,7 @@ async def test_the_embedded_model_is_found_proved_and_served(
     assert status.state is ModelState.READY, status.error
     assert status.info is not None
     assert status.info.variant.family == "smollm2-instruct"
-    with manager.lease(EMBEDDED_MODEL.id) as model:
+    async with manager.lease(EMBEDDED_MODEL.id) as model:
         greedy = SamplingParams(temperature=0.0)
         prompt = model.prompts.raw("The capital of France is")
         request = TextRequest(id="1", prompt=prompt, max_tokens=2, sampling=greedy)
