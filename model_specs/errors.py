@@ -27,3 +27,19 @@ class PromptError(ValueError):
 
 class PullError(RuntimeError):
     """Weights could not be fetched; the message says from where, why, and what to do."""
+
+    def __init__(
+        self, message: str, *, code: str = "hub_error", retry_after: float | None = None
+    ) -> None:
+        """``code`` is machine-readable; ``retry_after`` the hub's own wish, in seconds."""
+        super().__init__(message)
+        self.code = code
+        self.retry_after = retry_after
+
+
+class PullCancelled(PullError):
+    """Raised by a progress callback to end what it is told about; nothing is recorded."""
+
+    def __init__(self, message: str = "The download was cancelled.") -> None:
+        """Code ``cancelled``."""
+        super().__init__(message, code="cancelled")
