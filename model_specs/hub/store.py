@@ -1,147 +1,217 @@
 """The weights on this machine: pulled from hubs, found, verified, repaired, removed."""
 
-import time
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from codeserve.model_specs.errors import PullError
-from codeserve.model_specs.hub import huggingface, package
+from codeserve.model_specs.hub import package
 from codeserve.model_specs.hub.artifact import Artifact, artifacts
+from codeserve.model_specs.hub.cached import find_cached
 from codeserve.model_specs.hub.digests import sha256
 from codeserve.model_specs.hub.location import default_store
 from codeserve.model_specs.hub.manifests import Manifests
-from codeserve.model_specs.hub.stored import Damage, Stored, StoredFile
-from codeserve.model_specs.spec import Hub, ModelSpec, Source
+from codeserve.model_specs.hub.messages import Request
+from codeserve.model_specs.hub.pulling import discard
+from codeserve.model_specs.hub.retrying import PASSING
+from codeserve.model_specs.hub.stored import Damage, Stored, StoredFile, inspect
+from codeserve.model_specs.hub.transfer import transfer
+from codeserve.model_specs.spec import Hub, ModelSpec
 
 Progress = Callable[[int, int | None], None]
 
+TRUE = frozenset({"1", "on", "yes", "true"})
+
 
 def fetch(spec: ModelSpec, quantization: str, progress: Progress) -> Path:
-    """The path of a spec's weights, pulled if need be. Raises PullError."""
+    """The path of a spec's weights, pulled into the default store if need be. Raises PullError."""
     return Store(default_store()).pull(artifacts(spec, quantization), progress).path
 
 
 class Store:
-    """What is known of the weights on this machine. Safe to use from any thread."""
+    """What is known of the weights on this machine. Safe to use from any thread and process."""
 
     def __init__(self, folder: Path, *, offline: bool = False) -> None:
-        """``folder`` keeps manifests, locks and imported files; it need not exist."""
+        """``folder`` keeps manifests, locks and imported files; it need not exist.
+
+        Offline, nothing touches the network; so it is where ``HF_HUB_OFFLINE`` is set.
+        """
         self._folder = folder
-        self._offline = offline
+        self._offline = offline or os.environ.get("HF_HUB_OFFLINE", "").lower() in TRUE
         self._manifests = Manifests(folder / "manifests")
 
     def pull(self, sources: Sequence[Artifact], progress: Progress) -> Stored:
-        """The files of the first source that has them; blocks while they are downloaded.
+        """The first of the sources that can be had; blocks while it is downloaded.
 
         ``progress`` is called with bytes done and bytes in total, if known, from any thread; an
-        exception that it raises ends the pull.
+        exception that it raises, such as PullCancelled, ends the pull and passes on. What has come
+        so far is kept for the next pull.
 
         Raises:
-            PullError: no source has them; the message says of each source why.
+            PullError: no source has it; the message says of each source why.
         """
-        if (found := self.find(sources)) is not None:
+        if (found := self._recorded(sources)) is not None:
             return found
-        reasons = []
-        for source in sources:
-            try:
-                stored = self._pull(source, progress)
-            except PullError as error:
-                reasons.append(error)
-            else:
-                self._manifests.write(stored)
-                return stored
-        text = " ".join(
-            f"{source.hub} {source.repository}: {error}"
-            for source, error in zip(sources, reasons, strict=True)
-        )
-        raise PullError(f"The weights could not be fetched. {text}", code=reasons[0].code)
-
-    def _pull(self, artifact: Artifact, progress: Progress) -> Stored:
-        if artifact.hub is Hub.MODELSCOPE:
-            raise PullError("Pulling from ModelScope is not supported yet.")
-        file = artifact.files[0] if artifact.files else None
-        source = Source(
-            hub=artifact.hub,
-            model_id=artifact.repository,
-            revision=artifact.revision,
-            file=file,
-        )
-        if artifact.hub is Hub.PACKAGE:
-            path = package.locate(source)
-        else:
-            path = huggingface.pull(source, "", progress)
-        return _record(artifact, path)
+        if self._offline:
+            return self._find_offline(sources)
+        try:
+            return transfer(Request(folder=self._folder, sources=tuple(sources)), progress)
+        except PullError as error:
+            if error.code in PASSING and (found := self.find(sources)) is not None:
+                return found
+            raise
 
     def find(self, sources: Sequence[Artifact]) -> Stored | None:
-        """The first source whose files are here, by a look at their sizes and times."""
-        for source in sources:
-            stored = self._manifests.read(source)
-            if stored is not None and all(_unchanged(stored, file) for file in stored.files):
-                return stored
-        return None
+        """The first source that is here whole, by a look at names, sizes and times; no network.
+
+        Also what a hub's own cache holds, whose digests no hub has confirmed.
+        """
+        if (found := self._recorded(sources)) is not None:
+            return found
+        return next((found for one in sources if (found := find_cached(one)) is not None), None)
 
     def stored(self) -> tuple[Stored, ...]:
-        """Everything known."""
+        """Everything that was pulled or added."""
         return self._manifests.all()
 
     def verify(self, stored: Stored, progress: Progress) -> tuple[Damage, ...]:
-        """Read every file and compare its SHA-256 with the manifest's."""
+        """Read every file and compare it with the manifest, whose digests came from the hub."""
         done = 0
-        damages = []
-        for file in stored.files:
-            path = stored.root / file.name
-            if not path.is_file():
-                damages.append(Damage(file.name, "missing"))
-            elif (size := path.stat().st_size) != file.bytes:
-                damages.append(Damage(file.name, f"has {size} bytes instead of {file.bytes}"))
-            elif (digest := sha256(path)) != file.sha256:
-                what = f"its SHA-256 is {digest} instead of {file.sha256}"
-                damages.append(Damage(file.name, what))
-            done += file.bytes
+
+        def read(count: int) -> None:
+            nonlocal done
+            done += count
             progress(done, stored.bytes)
-        return tuple(damages)
+
+        return tuple(
+            Damage(file.name, what)
+            for file in stored.files
+            if (what := _damage(stored.root / file.name, file, read))
+        )
 
     def repair(self, stored: Stored, progress: Progress) -> Stored:
-        """Fetch the damaged files anew. Raises PullError."""
-        raise PullError("Repairing is not supported yet.")
+        """Fetch the damaged files anew, and only those.
+
+        Raises:
+            PullError: they cannot be fetched.
+        """
+        damaged = {damage.file for damage in self.verify(stored, lambda done, total: None)}
+        if not damaged:
+            return stored
+        if stored.artifact.hub is Hub.PACKAGE:
+            package.locate_artifact(stored.artifact)
+            raise PullError(
+                f"Install the package {stored.artifact.repository} anew: its file is damaged.",
+                code="corrupt",
+            )
+        if self._offline:
+            raise _offline_error(stored.artifact, ", ".join(sorted(damaged)))
+        named = replace(
+            stored.artifact,
+            revision=stored.commit or stored.artifact.revision,
+            files=tuple(sorted(damaged)),
+        )
+        fresh = transfer(Request(folder=self._folder, sources=(named,), again=True), progress)
+        repaired = _merge(stored, fresh)
+        self._manifests.write(repaired)
+        return repaired
 
     def remove(self, stored: Stored) -> int:
-        """Forget the artifact and delete its files; gives the bytes freed."""
-        for file in stored.files:
-            (stored.root / file.name).unlink(missing_ok=True)
+        """Forget the artifact and delete its files; gives the bytes freed.
+
+        Files that another artifact has too are kept. Raises PullError for a package's file.
+        """
+        if stored.artifact.hub is Hub.PACKAGE:
+            raise PullError(
+                f"{stored.path} belongs to the package {stored.artifact.repository}: uninstall it.",
+                code="package",
+            )
         self._manifests.remove(stored.artifact)
-        return stored.bytes
+        kept = {one.root / file.name for one in self.stored() for file in one.files}
+        freed = 0
+        for file in stored.files:
+            path = stored.root / file.name
+            if path not in kept and path.exists():
+                freed += file.bytes
+                discard(path)
+        _prune(stored.root)
+        return freed
 
     def add(self, stored: Stored) -> None:
         """Record what somebody else put on disk."""
         self._manifests.write(stored)
 
+    def _recorded(self, sources: Sequence[Artifact]) -> Stored | None:
+        for source in sources:
+            if source.hub is Hub.PACKAGE:
+                try:
+                    return package.locate_artifact(source)
+                except PullError:
+                    continue
+            stored = self._manifests.read(source)
+            if stored is not None and stored.unchanged:
+                return stored
+        return None
 
-def _unchanged(stored: Stored, file: StoredFile) -> bool:
-    try:
-        status = (stored.root / file.name).stat()
-    except OSError:
-        return False
-    return status.st_size == file.bytes and status.st_mtime_ns == file.modified
+    def _find_offline(self, sources: Sequence[Artifact]) -> Stored:
+        if (found := self.find(sources)) is not None:
+            return found
+        source = next((one for one in sources if one.hub is not Hub.PACKAGE), None)
+        if source is None:
+            return package.locate_artifact(sources[0])
+        raise _offline_error(source, " ".join(source.files) or "the model's folder")
 
 
-def _record(artifact: Artifact, path: Path) -> Stored:
-    root = path if path.is_dir() else path.parent
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return Stored(
-        artifact=artifact,
-        commit=None,
-        path=path,
-        root=root,
-        files=tuple(
-            StoredFile(
-                name=file.relative_to(root).as_posix(),
-                bytes=file.stat().st_size,
-                sha256=sha256(file),
-                modified=file.stat().st_mtime_ns,
-            )
-            for file in files
-            if file.is_file()
-        ),
-        pulled_at=time.time(),
+def _offline_error(artifact: Artifact, missing: str) -> PullError:
+    command = " ".join(("codeserve pull", artifact.repository, *artifact.files))
+    return PullError(
+        f"Offline mode: {missing} of {artifact} is not on this machine. Where there is a network, "
+        f"run `{command}`.",
+        code="offline",
     )
+
+
+def _damage(path: Path, file: StoredFile, read: Callable[[int], None]) -> str:
+    """What is wrong with a file; empty where nothing is."""
+    if not path.is_file():
+        return "missing"
+    if (size := path.stat().st_size) != file.bytes:
+        return f"has {size} bytes instead of {file.bytes}"
+    digest = sha256(path, read)
+    if file.sha256 and digest != file.sha256:
+        return f"its SHA-256 is {digest} instead of {file.sha256}"
+    return ""
+
+
+def _merge(stored: Stored, fresh: Stored) -> Stored:
+    """The artifact with fresh files in the place of those of the same name."""
+    expected = {file.name: file.sha256 for file in stored.files}
+    for file in fresh.files:
+        if expected[file.name] not in ("", file.sha256):
+            raise PullError(
+                f"The hub has another {file.name} now: remove {stored.artifact} and pull it anew.",
+                code="conflict",
+            )
+        target = stored.root / file.name
+        if fresh.root != stored.root:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f"{target.name}.part")
+            shutil.copyfile(fresh.root / file.name, part)
+            os.replace(part, target)
+    names = {file.name for file in fresh.files}
+    return replace(
+        stored,
+        files=tuple(
+            inspect(stored.root, file.name) if file.name in names else file for file in stored.files
+        ),
+    )
+
+
+def _prune(root: Path) -> None:
+    """Delete a folder and its subfolders as far as they are empty."""
+    for folder in (*sorted(root.rglob("*"), reverse=True), root):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

@@ -1,0 +1,86 @@
+"""A process that pulls: reads a request, writes messages, ends with its parent.
+
+The hubs' client libraries live in it: killing it ends a download promptly in whatever they are
+waiting for, and what they print or crash on stays out of the server.
+"""
+
+import os
+import sys
+import time
+import traceback
+from threading import Lock, Thread
+from typing import BinaryIO
+
+from codeserve.model_specs.errors import PullError
+from codeserve.model_specs.hub.client import HubClient
+from codeserve.model_specs.hub.huggingface import HuggingFace
+from codeserve.model_specs.hub.messages import (
+    Failed,
+    Message,
+    Progressed,
+    Request,
+    Succeeded,
+    decode_request,
+    encode,
+)
+from codeserve.model_specs.hub.modelscope import ModelScope
+from codeserve.model_specs.hub.pulling import Puller
+from codeserve.model_specs.hub.stored import Stored
+from codeserve.model_specs.spec import Hub
+
+PERIOD = 0.1
+"""Seconds between two messages about progress at least."""
+
+
+class Reporter:
+    """Writes messages; progress no oftener than every PERIOD."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._lock = Lock()
+        self._next = 0.0
+
+    def say(self, message: Message) -> None:
+        """Write a message."""
+        with self._lock:
+            self._out.write(encode(message) + b"\n")
+            self._out.flush()
+
+    def tell(self, done: int, total: int | None) -> None:
+        """Write how far the pull has come, unless that was done just now."""
+        now = time.monotonic()
+        if now >= self._next or done == total:
+            self._next = now + PERIOD
+            self.say(Progressed(done, total))
+
+
+def run(request: Request, reporter: Reporter) -> Stored:
+    """Do what was asked for. Raises PullError."""
+    clients: dict[Hub, HubClient] = {Hub.HUGGINGFACE: HuggingFace(), Hub.MODELSCOPE: ModelScope()}
+    puller = Puller(request.folder, clients, reporter.tell)
+    return puller.fetch_again(request.sources[0]) if request.again else puller.pull(request.sources)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def main() -> None:
+    """Serve one request."""
+    reporter = Reporter(os.fdopen(os.dup(sys.stdout.fileno()), "wb"))
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    request = decode_request(sys.stdin.buffer.readline())
+    Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        reporter.say(Succeeded(run(request, reporter)))
+    except PullError as error:
+        reporter.say(Failed(error.code, str(error)))
+    except Exception as error:  # noqa: BLE001
+        traceback.print_exc()
+        reporter.say(Failed("hub_error", f"{type(error).__name__}: {error}"))
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
