@@ -29,29 +29,42 @@ from codeserve.model_specs.hub.stored import Stored
 from codeserve.model_specs.spec import Hub
 
 PERIOD = 0.1
-"""Seconds between two messages about progress at least."""
+"""Seconds between two messages about progress."""
 
 
 class Reporter:
-    """Writes messages; progress no oftener than every PERIOD."""
+    """Writes messages; those about progress from time to time, by a thread of its own."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
         self._lock = Lock()
-        self._next = 0.0
+        self._progress: Progressed | None = None
+        Thread(target=self._report, daemon=True).start()
 
     def say(self, message: Message) -> None:
-        """Write a message."""
+        """Write a message, after what there is to say of the progress."""
         with self._lock:
-            self._out.write(encode(message) + b"\n")
-            self._out.flush()
+            self._write_progress()
+            self._write(message)
 
     def tell(self, done: int, total: int | None) -> None:
-        """Write how far the pull has come, unless that was done just now."""
-        now = time.monotonic()
-        if now >= self._next or done == total:
-            self._next = now + PERIOD
-            self.say(Progressed(done, total))
+        """Let the progress be written when it is time."""
+        self._progress = Progressed(done, total)
+
+    def _report(self) -> None:
+        while True:
+            time.sleep(PERIOD)
+            with self._lock:
+                self._write_progress()
+
+    def _write_progress(self) -> None:
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            self._write(progress)
+
+    def _write(self, message: Message) -> None:
+        self._out.write(encode(message) + b"\n")
+        self._out.flush()
 
 
 def run(request: Request, reporter: Reporter) -> Stored:

@@ -8,7 +8,6 @@ library's HTTP download into a partial file with a name of its own, since the li
 forgets what a killed process has received.
 """
 
-import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,10 @@ from codeserve.model_specs.errors import PullError
 from codeserve.model_specs.hub.artifact import Artifact
 from codeserve.model_specs.hub.client import Received
 from codeserve.model_specs.hub.listing import Listing, RemoteFile
+from codeserve.model_specs.hub.system_errors import explain_system
+
+CHUNK = 2**18
+"""Bytes that are lost at most when a connection breaks; the library's own are 10 MB."""
 
 
 class HuggingFace:
@@ -98,9 +101,11 @@ class HuggingFace:
 
     def _download(self, listing: Listing, file: RemoteFile, bar: type[Any]) -> None:
         """Put the file's bytes where the library looks for them, under the library's own lock."""
+        from huggingface_hub import constants
         from huggingface_hub.file_download import http_get
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+        constants.DOWNLOAD_CHUNK_SIZE = CHUNK
         blob = self._blob(listing, file)
         lock = self.cache / ".locks" / _folder(listing.artifact) / f"{blob.name}.lock"
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -167,8 +172,6 @@ def explain(error: Exception, artifact: Artifact, name: str | None = None) -> Pu
 
     repository = artifact.repository
     match error:
-        case PullError():
-            return error
         case errors.GatedRepoError():
             return PullError(
                 f"{repository} is gated: accept its terms on the hub, then set HF_TOKEN to a "
@@ -190,26 +193,8 @@ def explain(error: Exception, artifact: Artifact, name: str | None = None) -> Pu
             return explain(error.__cause__, artifact, name)
         case errors.HfHubHTTPError() if (response := error.response) is not None:
             return _refused(response.status_code, response.headers.get("Retry-After"), artifact)
-        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return PullError(
-                "The disk is full: free some space, or set HF_HOME to a folder on another disk.",
-                code="no_space",
-            )
-        case OSError() if error.errno is not None and error.filename is not None:
-            return PullError(f"{error.filename}: {error.strerror}.", code="disk")
-        case _ if isinstance(error, OSError) or _is_of_transport(error):
-            return PullError(
-                f"Hugging Face cannot be reached ({type(error).__name__}: {error}). Check the "
-                "network and HF_ENDPOINT.",
-                code="unreachable",
-            )
         case _:
-            return PullError(f"{artifact}: {type(error).__name__}: {error}", code="client_error")
-
-
-def _is_of_transport(error: Exception) -> bool:
-    """Whether the connection failed; releases of the library differ in the HTTP client they use."""
-    return any(kind.__name__ == "TransportError" for kind in type(error).__mro__)
+            return explain_system(error, "Hugging Face", "HF_HOME", "HF_ENDPOINT")
 
 
 def _refused(status: int, retry_after: str | None, artifact: Artifact) -> PullError:

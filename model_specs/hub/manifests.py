@@ -6,11 +6,11 @@ import os
 import re
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any
 
 import msgspec
 
 from codeserve.model_specs.hub.artifact import Artifact
+from codeserve.model_specs.hub.messages import decode_stored, encode
 from codeserve.model_specs.hub.stored import Stored
 
 logger = logging.getLogger(__name__)
@@ -20,20 +20,6 @@ def key(artifact: Artifact) -> str:
     """A file name that only this artifact has."""
     readable = re.sub(r"[^\w.-]+", "--", f"{artifact.hub}--{artifact.repository}")
     return f"{readable[:80]}--{hashlib.sha256(msgspec.json.encode(artifact)).hexdigest()[:12]}"
-
-
-def encode(value: object) -> bytes:
-    """JSON of a struct that may hold paths."""
-    return msgspec.json.encode(value, enc_hook=str)
-
-
-def decode(content: bytes) -> Stored:
-    """Raises msgspec.DecodeError or ValidationError."""
-    return msgspec.json.decode(content, type=Stored, dec_hook=_path)
-
-
-def _path(kind: type[Any], value: object) -> object:
-    return kind(value)
 
 
 class Manifests:
@@ -68,7 +54,7 @@ class Manifests:
 
 def _read(path: Path) -> Stored | None:
     try:
-        return decode(path.read_bytes())
+        return decode_stored(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError) as error:

@@ -48,3 +48,4 @@ def _path(kind: Callable[[Any], Any], value: object) -> object:
 encode = msgspec.json.Encoder(enc_hook=str).encode
 decode_request = msgspec.json.Decoder(Request, dec_hook=_path).decode
 decode_message: Callable[[bytes], Message] = msgspec.json.Decoder(Message, dec_hook=_path).decode
+decode_stored = msgspec.json.Decoder(Stored, dec_hook=_path).decode

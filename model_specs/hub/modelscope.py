@@ -5,7 +5,6 @@ The library reads its environment variables (``MODELSCOPE_API_TOKEN``, ``MODELSC
 It goes on from the partial file that a killed process has left.
 """
 
-import errno
 import os
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from codeserve.model_specs.errors import PullError
 from codeserve.model_specs.hub.artifact import Artifact
 from codeserve.model_specs.hub.client import Received
 from codeserve.model_specs.hub.listing import Listing, RemoteFile
+from codeserve.model_specs.hub.system_errors import explain_system
 
 if TYPE_CHECKING:
     from modelscope_hub import HubApi
@@ -170,19 +170,5 @@ def explain(error: BaseException, artifact: Artifact, name: str | None = None) -
             )
         case errors.APIError():
             return PullError(f"ModelScope answers with status {error.status_code}.")
-        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return PullError(
-                "The disk is full: free some space, or set MODELSCOPE_CACHE to a folder on "
-                "another disk.",
-                code="no_space",
-            )
-        case OSError() if error.errno is not None and error.filename is not None:
-            return PullError(f"{error.filename}: {error.strerror}.", code="disk")
-        case OSError():
-            return PullError(
-                f"ModelScope cannot be reached ({type(error).__name__}: {error}). Check the "
-                "network and MODELSCOPE_ENDPOINT.",
-                code="unreachable",
-            )
         case _:
-            return PullError(f"{artifact}: {type(error).__name__}: {error}", code="client_error")
+            return explain_system(error, "ModelScope", "MODELSCOPE_CACHE", "MODELSCOPE_ENDPOINT")

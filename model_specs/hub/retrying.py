@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from codeserve.model_specs.errors import PullError
 
-PAUSES = (1.0, 2.0, 4.0)
-"""Seconds before the second, third and fourth attempt."""
+PAUSES = (1.0, 2.0)
+"""Seconds before the second and the third attempt."""
 LONGEST_PAUSE = 120.0
 """A hub that asks for more, in seconds, is given up."""
 PASSING = frozenset({"hub_error", "rate_limited", "unreachable"})

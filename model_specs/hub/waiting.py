@@ -1,5 +1,6 @@
 """One download for many waiters, in this process and in others."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ class Line:
     def __init__(self, folder: Path, key: str) -> None:
         self._lock = folder / f"{key}.lock"
         self._progress = folder / f"{key}.progress"
+        self._next_note = 0.0
 
     @contextmanager
     def first(self, tell: Tell) -> Iterator[None]:
@@ -39,7 +41,11 @@ class Line:
             lock.release()
 
     def note(self, done: int, total: int | None) -> None:
-        """Let those who wait see how far this has come."""
+        """Let those who wait see how far this has come, from time to time."""
+        now = time.monotonic()
+        if now < self._next_note:
+            return
+        self._next_note = now + GLANCE
         self._progress.write_bytes(msgspec.json.encode((done, total)))
 
     def _read(self) -> tuple[int, int | None]:

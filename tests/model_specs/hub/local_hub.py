@@ -219,7 +219,6 @@ class Handler(BaseHTTPRequestHandler):
             self.server.pace.wait(self.server.pause)
         self.wfile.flush()
         if fault.stall_at is not None:
-            self.server.stalled.set()
             self.server.pace.wait(60)
 
 
@@ -237,8 +236,6 @@ class LocalHub(ThreadingHTTPServer):
         """Seconds between the blocks of a body."""
         self.pace = Event()
         """Set: nothing waits any more."""
-        self.stalled = Event()
-        """Set when a body has stalled."""
 
     @property
     def url(self) -> str:
