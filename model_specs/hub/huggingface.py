@@ -8,17 +8,21 @@ library's HTTP download into a partial file with a name of its own, since the li
 forgets what a killed process has received.
 """
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock
 
 from codeserve.model_specs.errors import PullError
 from codeserve.model_specs.hub.artifact import Artifact
 from codeserve.model_specs.hub.client import Received
 from codeserve.model_specs.hub.listing import Listing, RemoteFile
+from codeserve.model_specs.hub.retrying import patiently
 from codeserve.model_specs.hub.system_errors import explain_system
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 2**18
 """Bytes that are lost at most when a connection breaks; the library's own are 10 MB."""
@@ -35,7 +39,13 @@ class HuggingFace:
         return Path(constants.HF_HUB_CACHE)
 
     def list(self, artifact: Artifact) -> Listing:
-        """All files; digests are SHA-256 of large files and Git's ids of the others."""
+        """All files; digests are SHA-256 of large files and Git's ids of the others.
+
+        The library asks once only.
+        """
+        return patiently(lambda: self._list(artifact))
+
+    def _list(self, artifact: Artifact) -> Listing:
         from huggingface_hub import HfApi, constants
 
         try:
@@ -71,24 +81,34 @@ class HuggingFace:
 
     def fetch(self, listing: Listing, file: RemoteFile, received: Received) -> Path:
         """The file in the snapshot of its commit."""
-        from huggingface_hub import hf_hub_download
-
-        repository = listing.artifact.repository
         bar = _bar(received)
         try:
-            if file.sha256 is not None and not self._goes_by_xet(listing, file):
+            self._sweep(listing, file)
+            if file.sha256 is not None and not self._came_by_xet(listing, file, bar):
                 self._download(listing, file, bar)
-            path = hf_hub_download(
-                repository,
-                file.name,
-                revision=listing.commit,
-                library_name="codeserve",
-                tqdm_class=bar,
-            )
+            path = _hub_download(listing, file, bar)
         except Exception as error:
             raise explain(error, listing.artifact, file.name) from error
         received(file.bytes)
-        return Path(path)
+        return path
+
+    def _sweep(self, listing: Listing, file: RemoteFile) -> None:
+        """Delete what killed processes have left that nobody can use."""
+        blob = self._blob(listing, file)
+        with self._lock(listing, file):
+            for orphan in blob.parent.glob(f"{blob.name}.*.incomplete"):
+                orphan.unlink(missing_ok=True)
+
+    def _came_by_xet(self, listing: Listing, file: RemoteFile, bar: type[Any]) -> bool:
+        """Whether the file is stored by Xet and came; mirrors often lack Xet's servers."""
+        if not self._goes_by_xet(listing, file):
+            return False
+        try:
+            _hub_download(listing, file, bar)
+        except Exception:
+            logger.warning("%s does not come by Xet, trying HTTP", file.name, exc_info=True)
+            return False
+        return True
 
     def _goes_by_xet(self, listing: Listing, file: RemoteFile) -> bool:
         from huggingface_hub import get_hf_file_metadata
@@ -107,13 +127,13 @@ class HuggingFace:
 
         constants.DOWNLOAD_CHUNK_SIZE = CHUNK
         blob = self._blob(listing, file)
-        lock = self.cache / ".locks" / _folder(listing.artifact) / f"{blob.name}.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
         blob.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):
+        with self._lock(listing, file):
             if blob.exists():
                 return
             with _partial(blob).open("ab") as out:
+                if out.tell() > file.bytes:
+                    out.truncate(0)
                 http_get(
                     _url(listing, file),
                     out,
@@ -126,9 +146,29 @@ class HuggingFace:
                 )
             os.replace(_partial(blob), blob)
 
+    def _lock(self, listing: Listing, file: RemoteFile) -> BaseFileLock:
+        """The library's own, so that other programs wait too."""
+        name = f"{self._blob(listing, file).name}.lock"
+        path = self.cache / ".locks" / _folder(listing.artifact) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path)
+
     def _blob(self, listing: Listing, file: RemoteFile) -> Path:
         name = file.sha256 or file.git_blob or ""
         return self.cache / _folder(listing.artifact) / "blobs" / name
+
+
+def _hub_download(listing: Listing, file: RemoteFile, bar: type[Any]) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    path = hf_hub_download(
+        listing.artifact.repository,
+        file.name,
+        revision=listing.commit,
+        library_name="codeserve",
+        tqdm_class=bar,
+    )
+    return Path(path)
 
 
 def _folder(artifact: Artifact) -> str:

@@ -45,7 +45,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
     def needed(self) -> "Listing":
         """Only the files that the artifact asks for. Raises PullError where some are missing."""
-        names = [file.name for file in self.files]
+        names = [file.name for file in self.files if _stays_inside(file.name)]
         try:
             wanted = set(select(names, self.artifact.files))
         except PullError as error:
@@ -90,6 +90,12 @@ def lacks(names: Iterable[str]) -> list[str]:
     present = set(names)
     parts = {part for name in present for part in _parts(name)}
     return sorted(parts - present)
+
+
+def _stays_inside(name: str) -> bool:
+    """Whether a name that a hub gives leads to a place below the folder it is put in."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _folder(names: Sequence[str]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class ModelScope:
         return cache_folder()
 
     def list(self, artifact: Artifact) -> Listing:
-        """All files with their SHA-256, where the hub gives it."""
+        """All files with their SHA-256, where the hub gives it; the library tries again."""
         try:
             files = self._api.list_repo_files(
                 artifact.repository, "model", revision=artifact.revision

@@ -62,7 +62,7 @@ class Puller:
         client = self._clients[artifact.hub]
         line = Line(self._folder / "locks", key(artifact))
         with line.first(self._tell):
-            listing = patiently(lambda: client.list(artifact))
+            listing = client.list(artifact)
             named = tuple(file for file in listing.files if file.name in artifact.files)
             return self._fetch(client, _only(listing, named), line)
 
@@ -75,7 +75,7 @@ class Puller:
             stored = self._manifests.read(source)
             if stored is not None and stored.unchanged:
                 return stored
-            listing = patiently(lambda: client.list(source)).needed()
+            listing = client.list(source).needed()
             for other in listings:
                 _compare(listing, other)
             listings.append(listing)

@@ -24,6 +24,7 @@ from codeserve.model_specs.hub.stored import Stored
 COMMAND = (sys.executable, "-P", "-m", "codeserve.model_specs.hub")
 DEFAULTS = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MODELSCOPE_DOWNLOAD_FILE_LOCK_TIMEOUT_SECONDS": "86400",
     "MODELSCOPE_DOWNLOAD_TIMEOUT": "20",
     "MODELSCOPE_LOG_LEVEL": "ERROR",
     "TQDM_DISABLE": "1",

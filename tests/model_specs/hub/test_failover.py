@@ -52,7 +52,7 @@ def test_hubs_that_disagree_about_a_file_are_not_mixed(hub: LocalHub, store: Sto
     hub.add("me/mine", {"mine.gguf": WEIGHTS})
     hub.add("me/mirror", {"mine.gguf": WEIGHTS[::-1]})
     hub.fail("/cdn/", times=2, flip=5)
-    with pytest.raises(PullError, match="mine.gguf is not the same file on both hubs") as raised:
+    with pytest.raises(PullError, match=r"mine\.gguf is not the same file on both hubs") as raised:
         store.pull([HUGGINGFACE, MODELSCOPE], silent)
     assert raised.value.code == "conflict"
     assert store.stored() == ()

@@ -57,7 +57,14 @@ def pull_without_network(store: Path, mode: str, *sources: Artifact) -> list[byt
 
     A process of its own also reads the variables of the hubs' caches anew.
     """
-    command = [sys.executable, "-c", FINDER, str(store), mode, msgspec.json.encode(sources)]
+    command = [
+        sys.executable,
+        "-c",
+        FINDER,
+        str(store),
+        mode,
+        msgspec.json.encode(sources).decode(),
+    ]
     done = subprocess.run(command, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.splitlines()
