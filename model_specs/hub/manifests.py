@@ -37,6 +37,15 @@ class Manifests:
         found = (_read(path) for path in sorted(self._folder.glob("*.json")))
         return tuple(stored for stored in found if stored is not None)
 
+    def begin(self, artifact: Artifact) -> None:
+        """Note that the artifact's files come one by one from now on, until ``write``."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._mark(artifact).touch()
+
+    def begun(self, artifact: Artifact) -> bool:
+        """Whether some of the artifact's files may be there and others not."""
+        return self._mark(artifact).exists()
+
     def write(self, stored: Stored) -> None:
         """Durable when this returns; replaces what was known of the same artifact."""
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -46,10 +55,15 @@ class Manifests:
             file.flush()
             os.fsync(file.fileno())
         os.replace(file.name, path)
+        self._mark(stored.artifact).unlink(missing_ok=True)
 
     def remove(self, artifact: Artifact) -> None:
         """Forget the artifact; its files stay."""
         (self._folder / f"{key(artifact)}.json").unlink(missing_ok=True)
+        self._mark(artifact).unlink(missing_ok=True)
+
+    def _mark(self, artifact: Artifact) -> Path:
+        return self._folder / f"{key(artifact)}.begun"
 
 
 def _read(path: Path) -> Stored | None:

@@ -79,6 +79,7 @@ class Puller:
             for other in listings:
                 _compare(listing, other)
             listings.append(listing)
+            self._manifests.begin(source)
             stored = self._fetch(client, listing, line)
             self._manifests.write(stored)
             return stored

@@ -1,6 +1,7 @@
 """The weights on this machine: pulled from hubs, found, verified, repaired, removed."""
 
 import os
+import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,7 +72,7 @@ class Store:
         """
         if (found := self._recorded(sources)) is not None:
             return found
-        return next((found for one in sources if (found := find_cached(one)) is not None), None)
+        return next((found for one in sources if (found := self._cached(one)) is not None), None)
 
     def stored(self) -> tuple[Stored, ...]:
         """Everything that was pulled or added."""
@@ -156,20 +157,45 @@ class Store:
                 return stored
         return None
 
+    def _cached(self, source: Artifact) -> Stored | None:
+        """What the hub's cache holds of an artifact that this store has never touched."""
+        if self._manifests.begun(source) or self._manifests.read(source) is not None:
+            return None
+        return find_cached(source)
+
     def _find_offline(self, sources: Sequence[Artifact]) -> Stored:
         if (found := self.find(sources)) is not None:
             return found
+        for source in sources:
+            if (stored := self._manifests.read(source)) is not None:
+                return self._look_again(stored)
         source = next((one for one in sources if one.hub is not Hub.PACKAGE), None)
         if source is None:
             return package.locate_artifact(sources[0])
-        raise _offline_error(source, " ".join(source.files) or "the model's folder")
+        raise _offline_error(source, " ".join(source.files) or "the folder")
+
+    def _look_again(self, stored: Stored) -> Stored:
+        """Files whose times have changed may be the same nevertheless."""
+        damages = self.verify(stored, lambda done, total: None)
+        if damages:
+            raise _offline_error(stored.artifact, ", ".join(damage.file for damage in damages))
+        seen = replace(
+            stored, files=tuple(inspect(stored.root, file.name) for file in stored.files)
+        )
+        self._manifests.write(seen)
+        return seen
 
 
 def _offline_error(artifact: Artifact, missing: str) -> PullError:
-    command = " ".join(("codeserve pull", artifact.repository, *artifact.files))
+    command = ["codeserve", "pull", artifact.repository]
+    command += [part for name in artifact.files for part in ("--file", name)]
+    if artifact.revision is not None:
+        command += ["--revision", artifact.revision]
+    if artifact.hub is not Hub.HUGGINGFACE:
+        command += ["--hub", artifact.hub]
     return PullError(
-        f"Offline mode: {missing} of {artifact} is not on this machine. Where there is a network, "
-        f"run `{command}`.",
+        f"Offline mode: {missing} of {artifact} is not whole on this machine. Where there is a "
+        f"network, run `{shlex.join(command)}`.",
         code="offline",
     )
 

@@ -117,7 +117,7 @@ def test_a_missing_file_is_named_with_the_command_that_gets_it(
     code, message = msgspec.json.decode(line)
     assert code == "offline"
     assert "mine.gguf of huggingface me/mine" in message
-    assert "`codeserve pull me/mine mine.gguf`" in message
+    assert f"`codeserve pull me/mine --file mine.gguf --revision {COMMIT}`" in message
 
 
 def test_a_damaged_file_is_not_repaired(hub: LocalHub, store: Store, tmp_path: Path) -> None:
@@ -129,6 +129,31 @@ def test_a_damaged_file_is_not_repaired(hub: LocalHub, store: Store, tmp_path: P
         Store(tmp_path / "store", offline=True).repair(stored, silent)
     assert raised.value.code == "offline"
     assert hub.requests == []
+
+
+def test_half_of_a_pull_is_not_taken_for_what_a_cache_holds(
+    hub: LocalHub, store: Store, tmp_path: Path
+) -> None:
+    hub.add("me/mine", {**FOLDER, "tokenizer.json": b"{}"})
+    hub.fail(f"HEAD /me/mine/resolve/{COMMIT}/tokenizer.json", times=2, status=404)
+    with pytest.raises(PullError):
+        store.pull([HUGGINGFACE], silent)
+    (line,) = pull_without_network(tmp_path / "store", "offline", HUGGINGFACE)
+    assert msgspec.json.decode(line)[0] == "offline"
+
+
+def test_files_whose_times_have_changed_are_read_and_found(hub: LocalHub, tmp_path: Path) -> None:
+    hub.add("me/mine", {"mine.gguf": WEIGHTS})
+    stored = Store(tmp_path / "store").pull([ONE_FILE], silent)
+    os.utime(stored.path, (1, 1))
+    offline = Store(tmp_path / "store", offline=True)
+    assert offline.find([ONE_FILE]) is None
+    assert offline.pull([ONE_FILE], silent).path == stored.path
+    assert offline.find([ONE_FILE]) is not None
+    os.utime(stored.path, (2, 2))
+    stored.path.resolve().write_bytes(WEIGHTS[::-1])
+    with pytest.raises(PullError, match=r"mine\.gguf of huggingface me/mine .* is not whole"):
+        offline.pull([ONE_FILE], silent)
 
 
 def test_a_hub_that_is_down_does_not_hide_what_its_cache_holds(
