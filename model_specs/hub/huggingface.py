@@ -256,4 +256,8 @@ def _refused(status: int, retry_after: str | None, artifact: Artifact) -> PullEr
                 "Hugging Face refuses more requests for now.", code="rate_limited", retry_after=wait
             )
         case _:
-            return PullError(f"Hugging Face answers with status {status}.", retry_after=wait)
+            return PullError(
+                f"Hugging Face answers with status {status}.",
+                code="hub_error" if status >= 500 else "refused",
+                retry_after=wait,
+            )

@@ -169,6 +169,9 @@ def explain(error: BaseException, artifact: Artifact, name: str | None = None) -
                 retry_after=getattr(error, "retry_after", None),
             )
         case errors.APIError():
-            return PullError(f"ModelScope answers with status {error.status_code}.")
+            return PullError(
+                f"ModelScope answers with status {error.status_code}.",
+                code="hub_error" if isinstance(error, errors.ServerError) else "refused",
+            )
         case _:
             return explain_system(error, "ModelScope", "MODELSCOPE_CACHE", "MODELSCOPE_ENDPOINT")

@@ -169,10 +169,10 @@ class Store:
         for source in sources:
             if (stored := self._manifests.read(source)) is not None:
                 return self._look_again(stored)
-        source = next((one for one in sources if one.hub is not Hub.PACKAGE), None)
-        if source is None:
+        missing = next((one for one in sources if one.hub is not Hub.PACKAGE), None)
+        if missing is None:
             return package.locate_artifact(sources[0])
-        raise _offline_error(source, " ".join(source.files) or "the folder")
+        raise _offline_error(missing, " ".join(missing.files) or "the folder")
 
     def _look_again(self, stored: Stored) -> Stored:
         """Files whose times have changed may be the same nevertheless."""

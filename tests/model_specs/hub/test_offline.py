@@ -135,7 +135,8 @@ def test_half_of_a_pull_is_not_taken_for_what_a_cache_holds(
     hub: LocalHub, store: Store, tmp_path: Path
 ) -> None:
     hub.add("me/mine", {**FOLDER, "tokenizer.json": b"{}"})
-    hub.fail(f"HEAD /me/mine/resolve/{COMMIT}/tokenizer.json", times=2, status=404)
+    gone = {"X-Error-Code": "EntryNotFound"}
+    hub.fail(f"/me/mine/resolve/{COMMIT}/tokenizer.json", times=2, status=404, headers=gone)
     with pytest.raises(PullError):
         store.pull([HUGGINGFACE], silent)
     (line,) = pull_without_network(tmp_path / "store", "offline", HUGGINGFACE)
