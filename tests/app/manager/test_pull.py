@@ -1,13 +1,7 @@
-"""Weights on their way from a hub that stops in the middle of a file.
+"""Weights on their way from a hub that stops in the middle of a file."""
 
-Hugging Face's client reads its environment when it is imported, so the manager has a process of
-its own, with the hub in a thread.
-"""
-
-import json
+import asyncio
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,64 +11,9 @@ from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.status import ModelState
 from codeserve.app.settings import ModelSettings, ServerSettings
 from codeserve.model_specs.catalog import Catalog
+from tests.model_specs.hub.local_hub import serving
 
-SCRIPT = """
-import asyncio, json, os, sys, threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-
-SIZE = 64 * 2**20
-goes_on = threading.Event()
-
-class Hub(BaseHTTPRequestHandler):
-    def do_HEAD(self):
-        self.send_response(200)
-        self.send_header("ETag", '"1"')
-        self.send_header("X-Repo-Commit", "1" * 40)
-        self.send_header("X-Linked-Size", str(SIZE))
-        self.send_header("Content-Length", str(SIZE))
-        self.end_headers()
-
-    def do_GET(self):
-        self.do_HEAD()
-        self.wfile.write(bytes(SIZE // 2))
-        goes_on.wait()
-        try:
-            self.wfile.write(bytes(SIZE // 2))
-        except ConnectionError:
-            pass
-
-    def log_message(self, *args):
-        pass
-
-hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-threading.Thread(target=hub.serve_forever, daemon=True).start()
-os.environ |= {
-    "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}",
-    "HF_HOME": sys.argv[1],
-    "HF_HUB_OFFLINE": "0",
-    "HF_HUB_DISABLE_XET": "1",
-}
-
-from codeserve.app.manager.launcher import LocalLauncher
-from codeserve.app.manager.manager import ModelManager
-from codeserve.app.settings import ModelSettings, ServerSettings
-from codeserve.model_specs.catalog import Catalog
-
-async def main():
-    manager = ModelManager(ServerSettings(), LocalLauncher(), Catalog.load(Path(sys.argv[2])))
-    await manager.launch(ModelSettings(id="far", model_name="far"))
-    while not manager.status("far").progress:
-        await asyncio.sleep(0.01)
-    pulling = manager.status("far")
-    stopping = asyncio.create_task(manager.stop())
-    await asyncio.sleep(0)
-    goes_on.set()
-    await stopping
-    print(json.dumps([pulling.state, pulling.phase, pulling.progress, manager.status("far").state]))
-
-asyncio.run(main())
-"""
+SIZE = 4 * 2**20
 
 FAMILY = """
 model_name = "far"
@@ -104,19 +43,26 @@ def families(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_pull_shows_its_progress_and_can_be_stopped(families: Path, tmp_path: Path) -> None:
+async def test_a_pull_shows_its_progress_and_can_be_stopped(
+    families: Path, launcher: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (families / "far.toml").write_text(FAMILY.replace("HUB", "huggingface"))
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path / "cache"), str(families)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        env=os.environ,
-    )
-    state, phase, progress, end = json.loads(done.stdout)
-    assert (state, phase, end) == ("pulling", "downloading", "stopped")
-    assert 0 < progress <= 0.5
+    with serving() as hub:
+        for name, value in hub.variables(tmp_path).items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "600")
+        hub.add("some/far", {"far.gguf": os.urandom(SIZE)})
+        hub.fail("/cdn/", stall_at=SIZE // 2)
+        server = ServerSettings(store=tmp_path / "store")
+        manager = ModelManager(server, launcher, Catalog.load(families))
+        await manager.launch(ModelSettings(id="far", model_name="far"))
+        while not manager.status("far").progress:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        status = manager.status("far")
+        assert (status.state, status.phase) == (ModelState.PULLING, "downloading")
+        assert 0 < (status.progress or 0) <= 0.5
+        await manager.stop()
+        assert manager.status("far").state is ModelState.STOPPED
 
 
 async def test_weights_that_cannot_be_fetched_fail_the_model(families: Path, launcher: Any) -> None:

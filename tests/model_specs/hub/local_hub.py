@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -240,6 +241,22 @@ class LocalHub(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def variables(self, folder: Path) -> dict[str, str]:
+        """The environment in which this is both hubs, with caches below ``folder``."""
+        return {
+            "HF_ENDPOINT": self.url,
+            "HF_HOME": str(folder / "huggingface"),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "1",
+            "HF_HUB_OFFLINE": "0",
+            "HF_TOKEN": "",
+            "MODELSCOPE_ENDPOINT": self.url,
+            "MODELSCOPE_CACHE": str(folder / "modelscope"),
+            "MODELSCOPE_HOME": str(folder / "modelscope-home"),
+            "MODELSCOPE_DOWNLOAD_TIMEOUT": "1",
+            "MODELSCOPE_API_TOKEN": "",
+        }
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that goes away is what some tests are about."""

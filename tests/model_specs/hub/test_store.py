@@ -139,6 +139,18 @@ def test_split_weights_are_one_model(hub: LocalHub, store: Store) -> None:
     assert stored.path.name == "mine.Q8_0-00001-of-00003.gguf"
 
 
+def test_real_weights_come_as_they_are(
+    hub: LocalHub, store: Store, tiny_deepseek_gguf: Path, tiny_deepseek_folder: Path
+) -> None:
+    model = tiny_deepseek_gguf.read_bytes()
+    files = {one.name: one.read_bytes() for one in tiny_deepseek_folder.iterdir()}
+    hub.add("me/mine", {**files, "mine.Q8_0.gguf": model})
+    assert store.pull([one_file(Hub.MODELSCOPE)], silent).path.read_bytes() == model
+    pulled = store.pull([folder(Hub.HUGGINGFACE)], silent)
+    assert {file.name for file in pulled.files} == set(files)
+    assert {name: (pulled.path / name).read_bytes() for name in files} == files
+
+
 def test_what_others_put_on_disk_is_recorded_and_repaired_in_its_place(
     hub: LocalHub, store: Store, tmp_path: Path
 ) -> None:
