@@ -14,6 +14,7 @@ from codeserve.model_specs.spec import Hub
 
 SMALL = 16 * 2**20
 """Bytes up to which a file's digest is computed when it is found."""
+SHA256_LENGTH = 64
 BRANCH = "main"
 
 
@@ -63,8 +64,7 @@ def _huggingface(artifact: Artifact) -> tuple[Path, str | None]:
 
 def _digest(path: Path) -> str | None:
     """What the cache says: Hugging Face's names large files by their SHA-256."""
-    name = os.path.basename(path.resolve())
-    if len(name) == 64 and path.is_symlink():
+    if path.is_symlink() and len(name := os.path.basename(path.readlink())) == SHA256_LENGTH:
         return name
     return None if path.stat().st_size <= SMALL else ""
 

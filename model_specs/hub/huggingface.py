@@ -57,6 +57,8 @@ class HuggingFace:
             )
         except Exception as error:
             raise explain(error, artifact) from error
+        if model.sha is None:
+            raise PullError(f"The hub names no commit of {artifact}.", code="client_error")
         return Listing(
             artifact=artifact,
             commit=model.sha,
@@ -81,16 +83,22 @@ class HuggingFace:
 
     def fetch(self, listing: Listing, file: RemoteFile, received: Received) -> Path:
         """The file in the snapshot of its commit."""
+        folder = self.cache / _folder(listing.artifact)
+        path = folder / "snapshots" / str(listing.commit) / file.name
+        if not path.exists():
+            self._fetch(listing, file, received)
+        received(file.bytes)
+        return path
+
+    def _fetch(self, listing: Listing, file: RemoteFile, received: Received) -> None:
         bar = _bar(received)
         try:
             self._sweep(listing, file)
             if file.sha256 is not None and not self._came_by_xet(listing, file, bar):
                 self._download(listing, file, bar)
-            path = _hub_download(listing, file, bar)
+            _hub_download(listing, file, bar)
         except Exception as error:
             raise explain(error, listing.artifact, file.name) from error
-        received(file.bytes)
-        return path
 
     def _sweep(self, listing: Listing, file: RemoteFile) -> None:
         """Delete what killed processes have left that nobody can use."""
@@ -158,17 +166,16 @@ class HuggingFace:
         return self.cache / _folder(listing.artifact) / "blobs" / name
 
 
-def _hub_download(listing: Listing, file: RemoteFile, bar: type[Any]) -> Path:
+def _hub_download(listing: Listing, file: RemoteFile, bar: type[Any]) -> None:
     from huggingface_hub import hf_hub_download
 
-    path = hf_hub_download(
+    hf_hub_download(
         listing.artifact.repository,
         file.name,
         revision=listing.commit,
         library_name="codeserve",
         tqdm_class=bar,
     )
-    return Path(path)
 
 
 def _folder(artifact: Artifact) -> str:

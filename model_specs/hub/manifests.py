@@ -47,7 +47,7 @@ class Manifests:
         return self._mark(artifact).exists()
 
     def write(self, stored: Stored) -> None:
-        """Durable when this returns; replaces what was known of the same artifact."""
+        """Replaces what was known of the same artifact."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{key(stored.artifact)}.json"
         with NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:

@@ -65,11 +65,18 @@ class ModelScope:
 
     def fetch(self, listing: Listing, file: RemoteFile, received: Received) -> Path:
         """The file in the snapshot of its revision."""
+        path = snapshot(self.cache, listing.artifact) / file.name
+        if not path.is_file() or path.stat().st_size != file.bytes:
+            self._fetch(listing, file, received)
+        received(file.bytes)
+        return path
+
+    def _fetch(self, listing: Listing, file: RemoteFile, received: Received) -> None:
         from modelscope_hub.errors import FileDownloadError
 
         wanted = {"Path": file.name, "Size": file.bytes}
         try:
-            folder = self._api.download_repo(
+            self._api.download_repo(
                 listing.artifact.repository,
                 "model",
                 revision=listing.artifact.revision,
@@ -82,8 +89,6 @@ class ModelScope:
             raise explain(cause, listing.artifact, file.name) from error
         except Exception as error:
             raise explain(error, listing.artifact, file.name) from error
-        received(file.bytes)
-        return Path(folder) / file.name
 
     def _explain_listing(self, error: Exception, artifact: Artifact) -> PullError:
         """The hub answers 404 to a revision that is gone as to a repository that is."""

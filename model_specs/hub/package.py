@@ -1,6 +1,8 @@
 """Weights that a Python package carries."""
 
 import time
+from base64 import urlsafe_b64decode
+from importlib.metadata import PackageNotFoundError, files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -27,9 +29,21 @@ def locate_artifact(artifact: Artifact) -> Stored:
         commit=None,
         path=path,
         root=path.parent,
-        files=(inspect(path.parent, path.name),),
+        files=(inspect(path.parent, path.name, _recorded_digest(artifact.repository, path)),),
         pulled_at=time.time(),
     )
+
+
+def _recorded_digest(package: str, path: Path) -> str:
+    """The SHA-256 that the installed distribution has on record; empty where it has none."""
+    try:
+        recorded = files(package.replace("_", "-")) or []
+    except PackageNotFoundError:
+        return ""
+    for file in recorded:
+        if file.name == path.name and file.hash is not None and file.hash.mode == "sha256":
+            return urlsafe_b64decode(file.hash.value + "=").hex()
+    return ""
 
 
 def _locate(package: str, file: str) -> Path:

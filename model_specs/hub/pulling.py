@@ -18,7 +18,7 @@ from codeserve.model_specs.hub.listing import Listing, RemoteFile, entry
 from codeserve.model_specs.hub.manifests import Manifests, key
 from codeserve.model_specs.hub.retrying import patiently
 from codeserve.model_specs.hub.stored import Stored, StoredFile, inspect
-from codeserve.model_specs.hub.tally import Stopped, Tally
+from codeserve.model_specs.hub.tally import Tally
 from codeserve.model_specs.hub.waiting import Line
 from codeserve.model_specs.spec import Hub
 
@@ -91,28 +91,15 @@ class Puller:
             self._tell(done, total)
             line.note(done, total)
 
-        tally = Tally(listing.files, tell)
-        with ThreadPoolExecutor(FILES_AT_ONCE) as pool:
-            files = [
-                pool.submit(_fetch_one, client, listing, file, tally) for file in listing.files
-            ]
-            finished, unfinished = wait(files, return_when=FIRST_EXCEPTION)
-            if unfinished or any(one.exception() for one in finished):
-                tally.stop()
-                pool.shutdown(cancel_futures=True)
-        errors = [one.exception() for one in files if not one.cancelled()]
-        for error in errors:
-            if error is not None and not isinstance(error, Stopped):
-                raise error
-        root, _ = files[0].result()
-        names = [file.name for file in listing.files]
-        main = entry(names, listing.artifact.files)
+        fetched = _fetch_all(client, listing, Tally(listing.files, tell))
+        root, _ = fetched[0]
+        main = entry([file.name for file in listing.files], listing.artifact.files)
         return Stored(
             artifact=listing.artifact,
             commit=listing.commit,
             path=root if main is None else root / main,
             root=root,
-            files=tuple(one.result()[1] for one in files),
+            files=tuple(file for _, file in fetched),
             pulled_at=time.time(),
         )
 
@@ -125,6 +112,20 @@ def discard(path: Path) -> None:
         path.unlink()
         path = link
     target.unlink(missing_ok=True)
+
+
+def _fetch_all(client: HubClient, listing: Listing, tally: Tally) -> list[tuple[Path, StoredFile]]:
+    """Several files at once; when one fails, the others are stopped and not waited for."""
+    pool = ThreadPoolExecutor(FILES_AT_ONCE)
+    files = [pool.submit(_fetch_one, client, listing, file, tally) for file in listing.files]
+    finished, _ = wait(files, return_when=FIRST_EXCEPTION)
+    error = next((error for one in finished if (error := one.exception()) is not None), None)
+    if error is not None:
+        tally.stop()
+    pool.shutdown(wait=False, cancel_futures=True)
+    if error is not None:
+        raise error
+    return [one.result() for one in files]
 
 
 def _fetch_one(

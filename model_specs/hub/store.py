@@ -132,12 +132,8 @@ class Store:
             )
         self._manifests.remove(stored.artifact)
         kept = {one.root / file.name for one in self.stored() for file in one.files}
-        freed = 0
-        for file in stored.files:
-            path = stored.root / file.name
-            if path not in kept and path.exists():
-                freed += file.bytes
-                discard(path)
+        paths = [stored.root / file.name for file in stored.files]
+        freed = sum(_delete(path, stored.root) for path in paths if path not in kept)
         _prune(stored.root)
         return freed
 
@@ -234,6 +230,20 @@ def _merge(stored: Stored, fresh: Stored) -> Stored:
             inspect(stored.root, file.name) if file.name in names else file for file in stored.files
         ),
     )
+
+
+def _delete(path: Path, root: Path) -> int:
+    """Bytes freed: none where another snapshot of the same repository has the file too."""
+    if not path.exists():
+        return 0
+    target = path.resolve()
+    others = (other for other in root.parent.glob("*/**/*") if not other.is_relative_to(root))
+    if path.is_symlink() and any(one.is_symlink() and one.resolve() == target for one in others):
+        path.unlink()
+        return 0
+    size = path.stat().st_size
+    discard(path)
+    return size
 
 
 def _prune(root: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryFile
 from threading import Thread
@@ -59,8 +60,8 @@ def transfer(request: Request, progress: Callable[[int, int | None], None]) -> S
         reader = Thread(target=_read, args=(process.stdout, messages), daemon=True)
         reader.start()
         try:
-            process.stdin.write(encode(request) + b"\n")
-            process.stdin.flush()
+            with suppress(BrokenPipeError):
+                os.write(process.stdin.fileno(), encode(request) + b"\n")
             stored = _follow(messages, progress)
             if stored is None:
                 raise PullError(f"The process that pulls has crashed: {_last_words(said)}")

@@ -50,7 +50,6 @@ async def test_a_pull_shows_its_progress_and_can_be_stopped(
     with serving() as hub:
         for name, value in hub.variables(tmp_path).items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "600")
         hub.add("some/far", {"far.gguf": os.urandom(SIZE)})
         hub.fail("/cdn/", stall_at=SIZE // 2)
         server = ServerSettings(store=tmp_path / "store")

@@ -248,13 +248,13 @@ class LocalHub(ThreadingHTTPServer):
             "HF_ENDPOINT": self.url,
             "HF_HOME": str(folder / "huggingface"),
             "HF_HUB_DISABLE_XET": "1",
-            "HF_HUB_DOWNLOAD_TIMEOUT": "1",
+            "HF_HUB_DOWNLOAD_TIMEOUT": "600",
             "HF_HUB_OFFLINE": "0",
             "HF_TOKEN": "",
             "MODELSCOPE_ENDPOINT": self.url,
             "MODELSCOPE_CACHE": str(folder / "modelscope"),
             "MODELSCOPE_HOME": str(folder / "modelscope-home"),
-            "MODELSCOPE_DOWNLOAD_TIMEOUT": "1",
+            "MODELSCOPE_DOWNLOAD_TIMEOUT": "600",
             "MODELSCOPE_API_TOKEN": "",
         }
 

