@@ -89,6 +89,8 @@ def main() -> None:
         reporter.say(Succeeded(run(request, reporter)))
     except PullError as error:
         reporter.say(Failed(error.code, str(error)))
+    except OSError as error:
+        reporter.say(Failed("disk", f"The store cannot be written: {error}."))
     except Exception as error:  # noqa: BLE001
         traceback.print_exc()
         reporter.say(Failed("hub_error", f"{type(error).__name__}: {error}"))

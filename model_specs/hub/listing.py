@@ -27,6 +27,7 @@ class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     bytes: int
+    """0 also where the hub does not say."""
     sha256: str | None = None
     git_blob: str | None = None
 

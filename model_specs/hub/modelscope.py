@@ -74,7 +74,7 @@ class ModelScope:
     def _fetch(self, listing: Listing, file: RemoteFile, received: Received) -> None:
         from modelscope_hub.errors import FileDownloadError
 
-        wanted = {"Path": file.name, "Size": file.bytes}
+        wanted = {"Path": file.name, "Size": file.bytes or None}
         try:
             self._api.download_repo(
                 listing.artifact.repository,

@@ -151,17 +151,19 @@ def _fetch_one(
             continue
         root = path.parents[len(PurePosixPath(file.name).parts) - 1]
         found = inspect(root, file.name)
-        if not (wrong := difference(file, path, found)):
+        if not (wrong := _difference(file, path, found)):
             return root, found
         discard(path)
     raise PullError(f"{listing.artifact}: {file.name} comes damaged: {wrong}.", code="corrupt")
 
 
-def difference(file: RemoteFile, path: Path, found: StoredFile) -> str:
+def _difference(file: RemoteFile, path: Path, found: StoredFile) -> str:
     """How a file on disk differs from what its hub says; empty where it does not."""
+    if found.sha256 == file.sha256:
+        return ""
     if found.bytes != file.bytes:
         return f"it has {found.bytes} bytes instead of {file.bytes}"
-    if file.sha256 is not None and found.sha256 != file.sha256:
+    if file.sha256 is not None:
         return f"its SHA-256 is {found.sha256} instead of {file.sha256}"
     if file.git_blob is not None and (blob := git_blob(path)) != file.git_blob:
         return f"its Git id is {blob} instead of {file.git_blob}"

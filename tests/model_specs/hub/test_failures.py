@@ -1,6 +1,7 @@
 """Each way to fail has an error and a code of its own, and leaves nothing recorded."""
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,6 +142,14 @@ def test_too_little_space_is_found_before_a_byte_is_fetched(
     assert hub.downloads() == []
 
 
+def test_a_size_that_the_hub_does_not_know_does_not_matter(
+    hub: LocalHub, store: Store, repository: Repository
+) -> None:
+    repository.sizes["mine.gguf"] = 0
+    stored = store.pull([MODELSCOPE], lambda done, total: None)
+    assert stored.path.read_bytes() == WEIGHTS
+
+
 @BOTH
 def test_bytes_that_come_wrong_are_fetched_once_more(
     hub: LocalHub, store: Store, repository: Repository, artifact: Artifact
@@ -196,6 +205,18 @@ def test_a_hub_that_asks_for_too_long_a_pause_is_given_up(
     error = failure(store, HUGGINGFACE)
     assert error.code == "rate_limited"
     assert "asks to try again in 3600 s" in str(error)
+
+
+def test_a_store_that_cannot_be_written(
+    hub: LocalHub, repository: Repository, tmp_path: Path
+) -> None:
+    (tmp_path / "store").write_text("This is no folder.")
+    with pytest.raises(
+        PullError, match=r"The store cannot be written: .*Not a directory"
+    ) as raised:
+        Store(tmp_path / "store").pull([HUGGINGFACE], lambda done, total: None)
+    assert raised.value.code == "disk"
+    assert hub.downloads() == []
 
 
 def test_no_hub_at_that_address(
