@@ -10,6 +10,7 @@ from typing import Protocol
 
 from codeserve.app.manager.descendants import end_descendants
 from codeserve.app.manager.exit_reason import exit_reason
+from codeserve.app.manager.placement import ANYWHERE, Placement
 from codeserve.app.manager.spawning import HeadStart, SpawnedWorker
 
 LINE_BYTES = 2000
@@ -36,8 +37,10 @@ class WorkerProcess(Protocol):
 class Launcher(Protocol):
     """Starts workers."""
 
-    async def launch(self, engine: str, python: str | None, log: Log) -> WorkerProcess:
-        """Start a worker for ``engine`` that ends when this process does.
+    async def launch(
+        self, engine: str, python: str | None, log: Log, placement: Placement = ANYWHERE
+    ) -> WorkerProcess:
+        """Start a worker for ``engine`` in its place, which ends when this process does.
 
         ``python``: its interpreter; None: the one that runs this code. Raises ModelLoadError.
         """
@@ -50,10 +53,12 @@ class LocalLauncher:
         """``head_start``: a worker that runs already, for the first model that can use it."""
         self._head_start = head_start
 
-    async def launch(self, engine: str, python: str | None, log: Log) -> "LocalWorker":
+    async def launch(
+        self, engine: str, python: str | None, log: Log, placement: Placement = ANYWHERE
+    ) -> "LocalWorker":
         """Start a worker that listens in a private folder. Raises ModelLoadError."""
-        ahead = None if self._head_start is None else self._head_start.take(engine, python)
-        worker = ahead or SpawnedWorker(engine, python)
+        ahead = self._head_start and self._head_start.take(engine, python, placement)
+        worker = ahead or SpawnedWorker(engine, python, placement)
         try:
             return LocalWorker(worker, *await _output_of(worker), log)
         except BaseException:

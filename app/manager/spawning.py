@@ -9,10 +9,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from codeserve.app.manager.placement import ANYWHERE, Placement
 from codeserve.engines import worker
 from codeserve.engines.errors import ModelLoadError
 
@@ -29,27 +30,30 @@ llama.cpp that clears its KV cache, as set-up's does not, takes a third of the t
 class SpawnedWorker:
     """A worker's process, which lives at most as long as this one: it holds its standard input."""
 
-    def __init__(self, engine: str, python: str | None = None) -> None:
+    def __init__(
+        self, engine: str, python: str | None = None, placement: Placement = ANYWHERE
+    ) -> None:
         """Start a worker that imports ``engine`` and listens in a private folder.
 
         ``python``: the interpreter of the environment with the engine's packages; None: this one.
-        Raises ModelLoadError.
+        ``placement`` holds from the process's first moment on. Raises ModelLoadError.
         """
         self.engine = engine
         self.python = python
         self.socket = _private_socket()
         try:
-            self.process = subprocess.Popen(
-                [
-                    *(python or sys.executable, "-P", "-u", str(START)),
-                    *("--engine", engine, "--socket", str(self.socket)),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env=_environment(os.environ),
-            )
+            with _confined(placement.cores):
+                self.process = subprocess.Popen(
+                    [
+                        *(python or sys.executable, "-P", "-u", str(START)),
+                        *("--engine", engine, "--socket", str(self.socket)),
+                    ],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    env={**_environment(os.environ), **_visible(placement.gpus)},
+                )
         except OSError as error:
             shutil.rmtree(self.socket.parent)
             raise ModelLoadError(f"A worker process cannot be started: {error}") from error
@@ -80,13 +84,17 @@ class HeadStart:
         with suppress(ModelLoadError):
             self._worker = SpawnedWorker(engine)
 
-    def take(self, engine: str, python: str | None) -> SpawnedWorker | None:
-        """The worker if it is one for ``engine`` and runs on ``python``; else it is ended.
+    def take(
+        self, engine: str, python: str | None, placement: Placement = ANYWHERE
+    ) -> SpawnedWorker | None:
+        """The worker if it is one for ``engine``, runs on ``python`` and may run anywhere; else it
+        is ended.
 
         The next calls get None.
         """
         worker, self._worker = self._worker, None
-        if worker is None or (worker.engine, worker.python) == (engine, python):
+        wanted = (engine, python, placement)
+        if worker is None or (worker.engine, worker.python, ANYWHERE) == wanted:
             return worker
         worker.kill()
         return None
@@ -110,6 +118,33 @@ def head_start(engine: str | None) -> Iterator[HeadStart]:
 def _environment(inherited: Mapping[str, str]) -> Mapping[str, str]:
     """The environment of a worker; what the operator has set wins."""
     return {**HUGE_PAGES, **inherited}
+
+
+def _visible(gpus: Sequence[int] | None) -> Mapping[str, str]:
+    """The variables that leave a worker these GPUs, counted as the driver counts them."""
+    if gpus is None:
+        return {}
+    return {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
+    }
+
+
+@contextmanager
+def _confined(cores: Sequence[int] | None) -> Iterator[None]:
+    """Processes that this thread starts meanwhile run on ``cores``, as do all their threads.
+
+    Raises OSError where there are no such cores.
+    """
+    if cores is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _private_socket() -> Path:

@@ -6,6 +6,7 @@ import pytest
 
 from codeserve.app.manager.launcher import LocalLauncher, LocalWorker, Log
 from codeserve.app.manager.manager import ModelManager
+from codeserve.app.manager.placement import ANYWHERE, Placement
 from codeserve.app.manager.restarts import RestartPolicy
 from codeserve.app.settings import ModelSettings, ServerSettings
 from codeserve.engines.types import TextRequest
@@ -40,8 +41,10 @@ class RecordingLauncher(LocalLauncher):
         super().__init__()
         self.workers: list[LocalWorker] = []
 
-    async def launch(self, engine: str, python: str | None, log: Log) -> LocalWorker:
-        self.workers.append(await super().launch(engine, python, log))
+    async def launch(
+        self, engine: str, python: str | None, log: Log, placement: Placement = ANYWHERE
+    ) -> LocalWorker:
+        self.workers.append(await super().launch(engine, python, log, placement))
         return self.workers[-1]
 
 
