@@ -103,10 +103,10 @@ def _gpus_each(settings: "ModelSettings", engine: str, machine: Machine) -> int 
         )
     needed = settings.n_gpu * settings.replica
     if needed > len(allowed):
-        of_each = f"{settings.replica} replicas with {settings.n_gpu} each" * (settings.replica > 1)
+        of_each = f", {needed} for {settings.replica} replicas," * (settings.replica > 1)
         raise InvalidRequest(
-            f"n_gpu: {of_each or 'the model'} needs {needed} GPUs, but "
-            f"{_have(allowed, settings)}; set n_gpu to 0 to compute on the CPU",
+            f"n_gpu is {settings.n_gpu}{of_each or ','} but {_have(allowed, settings)}; set n_gpu "
+            "to 0 to compute on the CPU",
             param="n_gpu",
         )
     return settings.n_gpu

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from codeserve.app.manager.launcher import LocalLauncher
+from codeserve.app.manager.placement import Placement
 from codeserve.engines.errors import ModelLoadError
 from tests.eventually import eventually
 
@@ -67,6 +68,46 @@ async def test_a_worker_that_cannot_be_started_is_an_error(
     monkeypatch.setattr("sys.executable", "/nowhere/python")
     with pytest.raises(ModelLoadError, match="No such file"):
         await LocalLauncher().launch("fake", None, lambda line: None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines processes to cores")
+async def test_a_worker_runs_on_its_cores_and_sees_its_gpus() -> None:
+    before = os.sched_getaffinity(0)
+    core = max(before)
+    placement = Placement(gpus=(2, 0), cores=(core,))
+    worker = await LocalLauncher().launch("fake", None, print, placement)
+    process = Path(f"/proc/{worker.pid}")
+    try:
+        assert f"Cpus_allowed_list:\t{core}\n" in (process / "status").read_text()
+        environment = (process / "environ").read_bytes().split(b"\0")
+        assert b"CUDA_VISIBLE_DEVICES=2,0" in environment
+        assert b"CUDA_DEVICE_ORDER=PCI_BUS_ID" in environment
+    finally:
+        await worker.end(0)
+    assert os.sched_getaffinity(0) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines processes to cores")
+async def test_a_worker_counts_the_cores_that_it_may_use(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = tmp_path / "python"
+    count = "from codeserve.engines.cores import usable_cores; print(usable_cores())"
+    script.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{count}'\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(script))
+    lines: list[str] = []
+    placement = Placement(cores=(min(os.sched_getaffinity(0)),))
+    worker = await LocalLauncher().launch("fake", None, lines.append, placement)
+    await worker.wait()
+    await worker.end(0)
+    assert lines == ["1"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux confines processes to cores")
+async def test_cores_that_are_not_there_are_an_error() -> None:
+    with pytest.raises(ModelLoadError, match="Invalid argument"):
+        await LocalLauncher().launch("fake", None, print, Placement(cores=(100_000,)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists a session's processes")

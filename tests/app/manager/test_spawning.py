@@ -5,6 +5,7 @@ import psutil
 import pytest
 
 from codeserve.app.manager.launcher import LocalLauncher
+from codeserve.app.manager.placement import Placement
 from codeserve.app.manager.spawning import head_start
 from codeserve.engines.errors import ModelLoadError
 
@@ -66,4 +67,14 @@ async def test_where_none_is_of_use_none_is_started() -> None:
     with head_start(None) as ahead:
         assert set(psutil.Process().children()) == before
         worker = await LocalLauncher(ahead).launch("fake", None, lambda line: None)
+        await worker.end(0)
+
+
+async def test_a_model_with_a_place_of_its_own_ends_the_worker_that_runs_already() -> None:
+    before = set(psutil.Process().children())
+    with head_start("fake") as ahead:
+        [spare] = set(psutil.Process().children()) - before
+        worker = await LocalLauncher(ahead).launch("fake", None, print, Placement(gpus=()))
+        assert not spare.is_running()
+        assert psutil.Process(worker.pid).environ()["CUDA_VISIBLE_DEVICES"] == ""
         await worker.end(0)
