@@ -6,10 +6,13 @@ from starlette.middleware.cors import CORSMiddleware
 
 from codeserve.app.api.anthropic.errors import AnthropicErrors
 from codeserve.app.api.generation.responder import Responder
+from codeserve.app.api.llama_cpp.errors import LlamaCppErrors
 from codeserve.app.api.ollama.errors import OllamaErrors
+from codeserve.app.api.responses.errors import ResponsesErrors
 from codeserve.app.api.routers import api_routers
 from codeserve.app.edge.bodies import BodyLimit, JsonBodies
 from codeserve.app.edge.documentation import DocumentedApi
+from codeserve.app.edge.early import EarlyStreams
 from codeserve.app.edge.errors import OpenAIErrors, install_error_handlers
 from codeserve.app.edge.methods import AnswerOptions, HeadAsGet
 from codeserve.app.edge.middleware import RESPONSE_HEADERS, RequestContext, UnexpectedErrors
@@ -24,7 +27,14 @@ OLLAMA = "/api"
 
 ERROR_SHAPES = ErrorShapes(
     default=OpenAIErrors(),
-    under={OLLAMA: OllamaErrors(), "/v1/messages": AnthropicErrors()},
+    under={
+        OLLAMA: OllamaErrors(),
+        "/v1/messages": AnthropicErrors(),
+        "/v1/responses": ResponsesErrors(),
+        "/completion": LlamaCppErrors(),
+        "/completions": LlamaCppErrors(),
+        "/infill": LlamaCppErrors(),
+    },
 )
 
 
@@ -52,6 +62,7 @@ def _middleware(settings: ServerSettings) -> list[Middleware]:
             allow_credentials=True,
             expose_headers=RESPONSE_HEADERS,
         ),
+        Middleware(EarlyStreams, silence=settings.keepalive_seconds / 2),
         Middleware(UnexpectedErrors),
         Middleware(AnswerOptions),
         Middleware(HeadAsGet),

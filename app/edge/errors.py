@@ -13,10 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
 from codeserve.app.edge.disconnect import ClientDisconnected
+from codeserve.app.edge.early import has_begun
 from codeserve.app.edge.methods import allow_header
 from codeserve.app.edge.record import record_of
 from codeserve.app.edge.refusals import MethodNotAllowed, UnknownPath, UnsupportedMediaType
 from codeserve.app.edge.shapes import shape_of
+from codeserve.app.edge.sse import DONE, HEADERS, event
 from codeserve.app.edge.validation import refusal_of, unreadable_json
 from codeserve.engines.errors import (
     ClientError,
@@ -124,9 +126,14 @@ class OpenAIErrors:
         """``{"error": {"message", "type", "param", "code"}}``."""
         return error_json(error)
 
+    def stream(self, error: ServingError, request_id: str) -> bytes:
+        """The body as an event, and the end."""
+        return event(self.body(error, request_id)) + DONE
+
 
 def error_response(error: ServingError, scope: Scope) -> Response:
-    """``error`` as the whole response to the request of ``scope``, in its dialect's shape.
+    """``error`` as the whole response to the request of ``scope``, in its dialect's shape; in the
+    place of the events of a stream that has begun.
 
     What would fail again says ``x-should-retry: false``, as OpenAI's clients would repeat it: a
     500, and a model of which nothing says when it will be there, because it has failed.
@@ -134,6 +141,8 @@ def error_response(error: ServingError, scope: Scope) -> Response:
     record = record_of(scope)
     record.error = error.code or error.type
     shape = shape_of(scope)
+    if has_begun(scope):
+        return Response(shape.stream(error, record.id), headers=HEADERS)
     status = shape.status(error)
     is_gone = isinstance(error, ModelUnavailable) and error.retry_after is None
     headers = {"x-should-retry": "false"} if status == 500 or is_gone else {}

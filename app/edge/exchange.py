@@ -1,15 +1,19 @@
 """One request and its answer, and what must be given back when both are over."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
+from codeserve.app.edge.disconnect import until_disconnect
+from codeserve.app.edge.early import early_stream
 from codeserve.app.edge.record import RequestRecord, record_of
 from codeserve.app.edge.shapes import shape_of
 from codeserve.engines.errors import ServingError
+
+Resource = TypeVar("Resource")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,19 @@ class Exchange:
     def record(self) -> RequestRecord:
         """What the log line will say."""
         return record_of(self.request.scope)
+
+    async def acquire(
+        self, resource: AbstractAsyncContextManager[Resource], told: Callable[[], str] | None
+    ) -> Resource:
+        """Enter ``resource`` for the rest of the exchange, however long that takes.
+
+        ``told``: what the client of an event stream is told meanwhile, in comments; None: nothing,
+        as the answer will be none. Raises ClientDisconnected, and what entering raises.
+        """
+        entering = self.resources.enter_async_context(resource)
+        if told is not None:
+            entering = early_stream(self.request.scope).during(entering, told)
+        return await until_disconnect(self.request, entering)
 
     def error_frame(self, error: ServingError) -> bytes:
         """``error`` in the dialect's shape, one line of JSON, for a stream that has begun."""

@@ -7,6 +7,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from codeserve.app.edge.early import has_begun
 from codeserve.app.edge.errors import as_serving_error, error_response
 from codeserve.app.edge.record import RequestRecord, record_of
 from codeserve.app.edge.shapes import ErrorShapes
@@ -91,14 +92,14 @@ class UnexpectedErrors:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request. Raises what comes after the response has started."""
+        """Serve one request. Raises what comes after the response has started, but for comments."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            if record_of(scope).status is not None:
+            if record_of(scope).status is not None and not has_begun(scope):
                 raise
             await error_response(as_serving_error(error), scope)(scope, receive, send)
 

@@ -23,6 +23,9 @@ class ErrorShape(Protocol):
     def body(self, error: ServingError, request_id: str) -> bytes:
         """``error`` as one line of JSON: a response's body, or what a stream's last frame says."""
 
+    def stream(self, error: ServingError, request_id: str) -> bytes:
+        """All that an event stream has to say that breaks off before its first event."""
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorShapes:

@@ -10,6 +10,13 @@ from starlette.types import Message, Receive, Scope, Send
 DONE = b"data: [DONE]\n\n"
 """The last event of every stream."""
 
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",
+}
+"""Of every stream."""
+
 PING = b": ping\n\n"
 """A comment, which clients skip."""
 
@@ -18,6 +25,11 @@ def event(data: bytes, name: str = "") -> bytes:
     """``data``, one line of UTF-8, as an event; without a ``name`` it is a message."""
     head = f"event: {name}\n".encode() if name else b""
     return head + b"data: " + data + b"\n\n"
+
+
+def comment(text: str) -> bytes:
+    """``text``, made one line, as a comment, which clients skip."""
+    return f": {' '.join(text.split())}\n\n".encode(errors="backslashreplace")
 
 
 class EventStream(EventSourceResponse):
@@ -31,7 +43,7 @@ class EventStream(EventSourceResponse):
         self._silence = keepalive_seconds / 2
         super().__init__(
             events,
-            headers={"Cache-Control": "no-cache"},
+            headers=HEADERS,
             ping=self._silence,
             ping_message_factory=_ping,
             sep="\n",

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from codeserve.app.edge.errors import compact_json, naming_message, status_of
+from codeserve.app.edge.sse import event
 from codeserve.engines.errors import ServingError
 
 TYPES: Mapping[int, str] = {
@@ -58,3 +59,7 @@ class AnthropicErrors:
                 "request_id": request_id,
             }
         )
+
+    def stream(self, error: ServingError, request_id: str) -> bytes:
+        """The body as an ``error`` event."""
+        return event(self.body(error, request_id), "error")

@@ -9,6 +9,7 @@ from codeserve.app.api.anthropic.tools import toolbox_of
 from codeserve.app.api.anthropic.unsupported import REFUSED
 from codeserve.app.api.generation import output_form
 from codeserve.app.api.generation.defaults import sampling_of
+from codeserve.app.api.generation.leasing import lease
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.refusals import refuse
 from codeserve.app.api.generation.responder import Responder
@@ -32,7 +33,7 @@ class MessagesHandler:
     async def create(self, body: MessageRequest, exchange: CurrentExchange) -> Response:
         """The assistant's next turn: text, or uses of `tools`. Where the last message is the
         assistant's, its text goes on."""
-        model = await self._lease(body, exchange)
+        model = await self._lease(body, exchange, stream=bool(body.stream))
         toolbox = toolbox_of(body.tools, body.tool_choice)
         reply = MessageReply(model.id, exchange.record.id, with_calls=toolbox.is_open)
         plan = Plan(
@@ -54,14 +55,16 @@ class MessagesHandler:
     async def count_tokens(self, body: CountRequest, exchange: CurrentExchange) -> TokenCountReply:
         """How many tokens the prompt of such a message would be, with all that the model's
         template and the tools add."""
-        model = await self._lease(body, exchange)
+        model = await self._lease(body, exchange, stream=False)
         prompt = _prompt(body, toolbox_of(body.tools, body.tool_choice), model.prompts)
         return TokenCountReply(input_tokens=len((await model.tokenize(prompt)).token_ids))
 
-    async def _lease(self, body: CountRequest, exchange: CurrentExchange) -> LeasedModel:
+    async def _lease(
+        self, body: CountRequest, exchange: CurrentExchange, *, stream: bool
+    ) -> LeasedModel:
         exchange.record.model = body.model
         refuse(body.model_extra or {}, REFUSED, "/v1/messages")
-        return await exchange.resources.enter_async_context(self._manager.lease(body.model))
+        return await lease(exchange, self._manager, body.model, stream=stream)
 
 
 def _prompt(body: CountRequest, toolbox: Toolbox, prompts: PromptFormat) -> PromptSegments:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+from codeserve.app.api.generation.leasing import lease
+from codeserve.app.edge.exchange import Exchange
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.status import ModelState, ModelStatus
@@ -41,6 +43,11 @@ class ModelChoice:
         Raises ModelNotFound here, and ModelUnavailable on entry unless the model is READY.
         """
         return self._manager.lease(name or self._first(able))
+
+    async def lease_for(self, exchange: Exchange, name: str | None, *, stream: bool) -> LeasedModel:
+        """The same for the rest of ``exchange``; ``leasing.lease`` says more."""
+        model_id = name or self._first(can_fill)
+        return await lease(exchange, self._manager, model_id, stream=stream)
 
     def _first(self, able: Ability) -> str:
         models = self._manager.models()

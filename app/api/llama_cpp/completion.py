@@ -31,7 +31,7 @@ class CompletionHandler:
     async def handle(self, body: NativeCompletionRequest, exchange: CurrentExchange) -> Response:
         """Continue each prompt."""
         exchange.record.model = body.model
-        model = await exchange.resources.enter_async_context(self._models.lease(body.model))
+        model = await self._models.lease_for(exchange, body.model, stream=bool(body.stream))
         exchange.record.model = model.id
         request = await body.request(model)
         shown = settings(body, request, model)

@@ -62,7 +62,7 @@ class InfillHandler:
     async def handle(self, body: InfillRequest, exchange: CurrentExchange) -> Response:
         """Fill the hole between prefix and suffix."""
         exchange.record.model = body.model
-        model = await exchange.resources.enter_async_context(self._models.lease(body.model))
+        model = await self._models.lease_for(exchange, body.model, stream=bool(body.stream))
         exchange.record.model = model.id
         _check(model)
         request = await body.request(model)

@@ -115,7 +115,7 @@ class FimHandler:
     async def handle(self, body: FimRequest, exchange: CurrentExchange) -> Response:
         """Fill the hole between ``prompt`` and ``suffix``."""
         exchange.record.model = body.model
-        model = await exchange.resources.enter_async_context(self._models.lease(body.model))
+        model = await self._models.lease_for(exchange, body.model, stream=bool(body.stream))
         exchange.record.model = model.id
         reply = FimReply(model.id)
         plan = Plan(

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Response
 
 from codeserve.app.api.generation.json_frames import JsonFrames, compact_json
+from codeserve.app.api.generation.leasing import lease
 from codeserve.app.api.generation.output_form import prescribed_by
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.responder import Responder
@@ -124,7 +125,7 @@ class ChatHandler:
     async def handle(self, body: OllamaChatRequest, exchange: CurrentExchange) -> Response:
         """Answer the chat. A request without messages asks whether the model is loaded."""
         model_id = exchange.record.model = served_id(self._manager, body.model)
-        model = await exchange.resources.enter_async_context(self._manager.lease(model_id))
+        model = await lease(exchange, self._manager, model_id, stream=False)
         refuse_unsupported(body.model_extra or {}, UNSUPPORTED)
         if not body.messages:
             loaded = ChatLoaded(model=body.model, created_at=now(), message=Said(content=""))

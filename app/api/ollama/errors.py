@@ -3,6 +3,7 @@
 from pydantic import BaseModel
 
 from codeserve.app.edge.errors import compact_json, naming_message, status_of
+from codeserve.app.edge.ndjson import line
 from codeserve.engines.errors import ServingError
 
 
@@ -24,3 +25,7 @@ class OllamaErrors:
     def body(self, error: ServingError, request_id: str) -> bytes:
         """``{"error": "..."}``; the message names the field at fault."""
         return compact_json({"error": naming_message(error)})
+
+    def stream(self, error: ServingError, request_id: str) -> bytes:
+        """The body as a line."""
+        return line(self.body(error, request_id))

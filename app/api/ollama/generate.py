@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from fastapi import Response
 
 from codeserve.app.api.generation.json_frames import JsonFrames, compact_json
+from codeserve.app.api.generation.leasing import lease
 from codeserve.app.api.generation.output_form import prescribed_by
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.responder import Responder
@@ -80,7 +81,7 @@ class GenerateHandler:
         the model is loaded.
         """
         model_id = exchange.record.model = served_id(self._manager, body.model)
-        model = await exchange.resources.enter_async_context(self._manager.lease(model_id))
+        model = await lease(exchange, self._manager, model_id, stream=False)
         refuse_unsupported(body.model_extra or {}, UNSUPPORTED)
         if not body.prompt and not body.suffix:
             loaded = GenerateLoaded(model=body.model, created_at=now(), response="")

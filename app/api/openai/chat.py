@@ -3,6 +3,7 @@
 import msgspec
 from fastapi import Response
 
+from codeserve.app.api.generation.leasing import lease
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.openai.chat_reply import ChatReply
@@ -34,7 +35,7 @@ class ChatHandler:
         refuse_unsupported(body.model_extra or {}, CHAT)
         toolbox = toolbox_of(body)
         turns = [turn_of(index, message) for index, message in enumerate(body.messages)]
-        model = await exchange.resources.enter_async_context(self._manager.lease(body.model))
+        model = await lease(exchange, self._manager, body.model, stream=bool(body.stream))
         reply = ChatReply(
             model.id, body, reads_calls=toolbox.is_open, begun=_begun(body, turns[-1])
         )

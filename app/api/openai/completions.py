@@ -3,6 +3,7 @@
 import msgspec
 from fastapi import Response
 
+from codeserve.app.api.generation.leasing import lease
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.openai.completion_reply import CompletionReply
@@ -44,7 +45,7 @@ class CompletionHandler:
     ) -> Response:
         exchange.record.model = model_id
         refuse_unsupported(body.model_extra or {}, COMPLETION)
-        model = await exchange.resources.enter_async_context(self._manager.lease(model_id))
+        model = await lease(exchange, self._manager, model_id, stream=bool(body.stream))
         variant = model.info.variant
         reply = CompletionReply(model.id, body, variant.control_tokens.get(variant.bos or ""))
         plan = Plan(

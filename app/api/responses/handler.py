@@ -8,6 +8,7 @@ from fastapi import Response as HttpResponse
 
 from codeserve.app.api.generation import output_form
 from codeserve.app.api.generation.defaults import sampling_of
+from codeserve.app.api.generation.leasing import lease
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.refusals import refuse
 from codeserve.app.api.generation.responder import Responder
@@ -39,7 +40,7 @@ class ResponsesHandler:
     async def create(self, body: ResponseRequest, exchange: CurrentExchange) -> HttpResponse:
         """The model's next message, or its calls of `tools`. Nothing is stored: each request brings
         its whole conversation, whatever `store` says."""
-        model = await self._lease(body, exchange)
+        model = await self._lease(body, exchange, stream=bool(body.stream))
         toolbox = _toolbox(body)
         given = {
             "temperature": body.temperature,
@@ -69,7 +70,7 @@ class ResponsesHandler:
     ) -> InputTokenCount:
         """How many tokens the prompt of such a response would be, with all that the model's
         template and the tools add."""
-        model = await self._lease(body, exchange)
+        model = await self._lease(body, exchange, stream=False)
         prompt = _prompt(body, _toolbox(body), model.prompts)
         return InputTokenCount(input_tokens=len((await model.tokenize(prompt)).token_ids))
 
@@ -79,10 +80,12 @@ class ResponsesHandler:
             f"Response with id {response_id!r} not found. {STATELESS}", param="response_id"
         )
 
-    async def _lease(self, body: ResponseRequest, exchange: CurrentExchange) -> LeasedModel:
+    async def _lease(
+        self, body: ResponseRequest, exchange: CurrentExchange, *, stream: bool
+    ) -> LeasedModel:
         exchange.record.model = body.model
         refuse(body.model_extra or {}, REFUSED, "/v1/responses")
-        return await exchange.resources.enter_async_context(self._manager.lease(body.model))
+        return await lease(exchange, self._manager, body.model, stream=stream)
 
 
 def _toolbox(body: ResponseRequest) -> Toolbox:

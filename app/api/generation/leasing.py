@@ -1,0 +1,36 @@
+"""How a request that generates gets its model, and what a client is told while it loads."""
+
+from functools import partial
+
+from codeserve.app.edge.exchange import Exchange
+from codeserve.app.manager.lease import LeasedModel
+from codeserve.app.manager.manager import ModelManager
+from codeserve.app.manager.status import ModelState, ModelStatus
+
+
+async def lease(
+    exchange: Exchange, manager: ModelManager, model_id: str, *, stream: bool
+) -> LeasedModel:
+    """The model for the rest of ``exchange``, once it is loaded.
+
+    ``stream``: the answer will be an event stream, so that comments can tell how far the model is.
+    Raises ModelNotFound, ModelUnavailable, and ClientDisconnected if the client goes away.
+    """
+    told = partial(_progress, manager, model_id) if stream else None
+    return await exchange.acquire(manager.lease(model_id), told)
+
+
+def _progress(manager: ModelManager, model_id: str) -> str:
+    return describe(manager.status(model_id))
+
+
+def describe(status: ModelStatus) -> str:
+    """Where a model stands for which a request waits, such as ``coder is loading (weights, 42%)``.
+
+    One that is not being loaded has to wait for room, or for others' turn to end.
+    """
+    if status.state in (ModelState.UNLOADED, ModelState.READY):
+        return f"{status.id} is waiting for its turn"
+    percent = "" if status.progress is None else f", {status.progress:.0%}"
+    phase = "" if status.phase == status.state else f" ({status.phase}{percent})"
+    return f"{status.id} is {status.state}{phase}"
