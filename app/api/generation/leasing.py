@@ -27,10 +27,11 @@ def _progress(manager: ModelManager, model_id: str) -> str:
 def describe(status: ModelStatus) -> str:
     """Where a model stands for which a request waits, such as ``coder is loading (weights, 42%)``.
 
-    One that is not being loaded has to wait for room, or for others' turn to end.
+    One that is neither loaded nor being loaded, or takes no requests for now, waits for others.
     """
     if status.state in (ModelState.UNLOADED, ModelState.READY):
-        return f"{status.id} is waiting for its turn"
+        has_phase = status.phase != status.state
+        return f"{status.id} is {status.phase if has_phase else 'waiting for its turn'}"
     percent = "" if status.progress is None else f", {status.progress:.0%}"
     phase = "" if status.phase == status.state else f" ({status.phase}{percent})"
     return f"{status.id} is {status.state}{phase}"

@@ -75,6 +75,22 @@ def test_room_that_is_being_freed_is_not_freed_twice() -> None:
     assert decide(NOW, residents, [wish("b", 6)], LIMITS) == Decision()
 
 
+def test_room_that_is_yet_to_be_freed_is_not_given_away() -> None:
+    residents = [resident("a", leaving=True), resident("c", 2)]
+    wishes = [wish("b", since=NOW - 2), wish("d", since=NOW - 1)]
+    assert decide(NOW, residents, wishes, LIMITS) == Decision(load=("b",))
+
+
+def test_who_can_go_now_goes_before_a_busy_one_that_was_used_less_recently() -> None:
+    residents = [resident("busy", 5, leases=1, used=NOW - 90), resident("idle", 5, used=NOW - 9)]
+    assert decide(NOW, residents, [wish("b", 5)], LIMITS) == Decision(evict=("idle",))
+
+
+def test_a_model_that_was_just_loaded_is_not_closed_even_for_an_old_wish() -> None:
+    fresh = resident("a", 8, leases=1, since=NOW - 5)
+    assert decide(NOW, [fresh], [wish("b", since=NOW - 90)], LIMITS) == Decision(again=15.0)
+
+
 def test_a_busy_model_is_waited_for() -> None:
     decision = decide(NOW, [resident("a", 8, leases=1)], [wish("b", since=NOW - 10)], LIMITS)
     assert decision == Decision(again=20.0)

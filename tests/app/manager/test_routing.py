@@ -85,15 +85,29 @@ def test_token_ids_are_known_again() -> None:
     assert router.choose((Ids((*ids, 7)),), "", (0, 0)) == 1
 
 
-def test_the_prompts_that_came_last_are_remembered() -> None:
+FIRST = (0, None)
+"""Only replica 0 is ready; round robin goes on with replica 1."""
+
+
+def test_the_end_of_a_prompt_is_forgotten_before_its_beginning() -> None:
     router = PrefixRouter(2, blocks=8)
-    router.choose(prompt("a", "b", "c"), "", (None, 0))
-    for name in "uvw":
-        router.choose(prompt(name), "", (0, None))
-    assert router.choose(prompt("a", "b", "c"), "", (0, 0)) == 1
-    for name in "uvwxyz":
-        router.choose(prompt(name, name), "", (0, None))
-    assert router.choose(prompt("a", "b", "c"), "", (3, 3)) == 1  # round robin
+    for blocks in ("abc", "u", "v", "w"):
+        router.choose(prompt(*blocks), "", FIRST)
+    assert router.choose(prompt("a"), "", (0, 0)) == 0
+
+
+def test_a_prompt_that_comes_again_is_remembered_for_longer() -> None:
+    router = PrefixRouter(2, blocks=8)
+    for blocks in ("abc", "u", "v", "abc", "w", "x"):
+        router.choose(prompt(*blocks), "", FIRST)
+    assert router.choose(prompt(*"abc"), "", (0, 0)) == 0
+
+
+def test_a_prompt_that_was_not_seen_for_long_is_forgotten() -> None:
+    router = PrefixRouter(2, blocks=8)
+    for blocks in ("abc", "u", "v", "w", "x"):
+        router.choose(prompt(*blocks), "", FIRST)
+    assert router.choose(prompt(*"abc"), "", (0, 0)) == 1
 
 
 prompts = st.lists(st.sampled_from("ab"), max_size=5).map(lambda blocks: prompt(*blocks))
