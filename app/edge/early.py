@@ -2,14 +2,12 @@
 it waits for, and keep its connection open."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codeserve.app.edge.sse import HEADERS, comment
-
-Result = TypeVar("Result")
 
 
 class EarlyStream:
@@ -27,19 +25,11 @@ class EarlyStream:
         """Whether the stream has begun, and only with comments."""
         return self._begun and not self._taken
 
-    async def during(self, work: Coroutine[Any, Any, Result], told: Callable[[], str]) -> Result:
-        """The result of ``work``; where that takes long, the stream begins and says ``told``.
-
-        Raises what ``work`` raises.
-        """
-        task = asyncio.create_task(work)
-        try:
-            while not (await asyncio.wait((task,), timeout=self._silence))[0]:
-                await self._say(told())
-            return task.result()
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    async def during(self, work: asyncio.Task[Any], told: Callable[[], str]) -> None:
+        """Wait until ``work`` is done; where that takes long, the stream begins and says ``told``,
+        again and again."""
+        while not (await asyncio.wait((work,), timeout=self._silence))[0]:
+            await self._say(told())
 
     async def send(self, message: Message) -> None:
         """Send what the handler has to say; a stream that has begun goes on with it."""

@@ -1,5 +1,6 @@
 """One request and its answer, and what must be given back when both are over."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
@@ -37,10 +38,24 @@ class Exchange:
         ``told``: what the client of an event stream is told meanwhile, in comments; None: nothing,
         as the answer will be none. Raises ClientDisconnected, and what entering raises.
         """
-        entering = self.resources.enter_async_context(resource)
-        if told is not None:
-            entering = early_stream(self.request.scope).during(entering, told)
-        return await until_disconnect(self.request, entering)
+        entering = asyncio.create_task(self.resources.enter_async_context(resource))
+        try:
+            await asyncio.sleep(0)  # what is there at once is not worth watching the client for
+            if not entering.done():
+                await until_disconnect(self.request, self._waiting(entering, told))
+            return entering.result()
+        finally:
+            if not entering.done():
+                entering.cancel()
+                await asyncio.wait((entering,))
+
+    async def _waiting(
+        self, entering: asyncio.Task[Resource], told: Callable[[], str] | None
+    ) -> None:
+        if told is None:
+            await asyncio.wait((entering,))
+        else:
+            await early_stream(self.request.scope).during(entering, told)
 
     def error_frame(self, error: ServingError) -> bytes:
         """``error`` in the dialect's shape, one line of JSON, for a stream that has begun."""
