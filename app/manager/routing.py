@@ -7,8 +7,8 @@ from codeserve.model_specs.segments import Content, Control, Ids, PromptSegments
 
 BLOCK_CHARACTERS = 256
 """Prompts are compared by blocks of so many characters."""
-BLOCKS = 131_072
-"""Blocks that are remembered, of all replicas together: some 32 million characters."""
+BLOCKS = 32_768
+"""Blocks that are remembered, of all replicas together: eight million characters."""
 CLEARLY_BUSIER = 2
 """Requests more than the least busy replica has, beyond which a replica is passed over."""
 
