@@ -11,9 +11,9 @@ DONE = b"data: [DONE]\n\n"
 """The last event of every stream."""
 
 HEADERS = {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-cache",
-    "X-Accel-Buffering": "no",
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
 }
 """Of every stream."""
 
