@@ -5,6 +5,7 @@
     │   ├── InvalidRequest         400
     │   │   └── ContextLengthExceeded
     │   ├── UnsupportedFeature     400  well formed, but this model or server cannot do it
+    │   ├── InsufficientMemory     400  the model does not fit this machine
     │   ├── ModelNotFound          404
     │   ├── NothingStored          404
     │   ├── RequestTooLarge        413
@@ -78,6 +79,12 @@ class UnsupportedFeature(ClientError):
     """The request is well formed, but this model or this server cannot do it."""
 
     code = "unsupported_parameter"
+
+
+class InsufficientMemory(ClientError):
+    """The model needs more memory than this machine, or the server's limit, has in all."""
+
+    code = "insufficient_memory"
 
 
 class ModelNotFound(ClientError):
