@@ -43,3 +43,6 @@ class PullCancelled(PullError):
     def __init__(self, message: str = "The download was cancelled.") -> None:
         """Code ``cancelled``."""
         super().__init__(message, code="cancelled")
+
+class WeightsError(ValueError):
+    """A file of weights cannot be read, is cut short or is no such file; the message names it."""

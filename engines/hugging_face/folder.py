@@ -14,10 +14,11 @@ from codeserve.engines.hugging_face.quantization import (
     read_quantization,
 )
 from codeserve.engines.hugging_face.roles import Ends, TokenizerSettings
-from codeserve.engines.hugging_face.tensors import Tensor, pickled_bytes, read_tensors
+from codeserve.engines.hugging_face.tensors import read_tensors
 from codeserve.engines.hugging_face.vocabulary import HuggingFaceVocabulary
 from codeserve.engines.text import variants
 from codeserve.engines.types import EngineConfig
+from codeserve.model_specs.safetensors_header import Tensor, pickled_bytes
 from codeserve.model_specs.spec import Variant
 
 DECODERS = ("ForCausalLM", "LMHeadModel")

@@ -8,7 +8,7 @@ import msgspec
 
 from codeserve.engines.errors import ModelLoadError
 from codeserve.engines.hugging_face.documents import Document, convert, read
-from codeserve.engines.hugging_face.tensors import Tensor
+from codeserve.model_specs.safetensors_header import Tensor
 
 OLDER_FILES = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
 """Where quantisers wrote what is in ``config.json`` today, and which method's file it is."""

@@ -22,6 +22,7 @@ from codeserve.engines.batching.scoring import Rows
 from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.batching.step_backend import Chunk, rows_of
 from codeserve.engines.errors import ModelLoadError
+from codeserve.engines.footprint.llama_cpp import cells, slots
 from codeserve.engines.llama_cpp import repairs
 from codeserve.engines.llama_cpp.batch import Batch
 from codeserve.engines.llama_cpp.context import Context, Room
@@ -37,12 +38,6 @@ from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest
 from codeserve.model_specs.spec import Variant
 
 MAX_CONCURRENCY = 100
-KEPT_PREFIXES = 34
-"""Slots for prefixes that no running request uses; llama.cpp's limit is 256 slots in all."""
-
-SPARE_CELLS = 256
-"""For blocks on their way to and from the store."""
-
 IDLE_ROWS = 256
 """On a CPU each row of a step looks at every cell in use, whosesoever. So many times cost about as
 much as copying a cell to host memory and back, with the part of a block that is computed again."""
@@ -204,12 +199,9 @@ class LlamaCppBackend:
         """Cells for every request's whole context, and slots for them and for kept prefixes."""
         concurrency = self._config.max_concurrency
         self.can_share = weights.can_share and not self._options.deterministic
-        if not self.can_share:
-            self.slots = concurrency
-            return Room(concurrency * context_length, concurrency, unified=False)
-        self.slots = 2 * concurrency + KEPT_PREFIXES
-        cells = concurrency * context_length + SPARE_CELLS
-        return Room(cells, self.slots + 1, unified=True)
+        self.slots = slots(concurrency, shared=self.can_share)
+        size = cells(concurrency, context_length, shared=self.can_share)
+        return Room(size, self.slots + self.can_share, unified=self.can_share)
 
     def _settings(self, tuning: Tuning) -> BatchingSettings:
         options = self._options

@@ -1,5 +1,6 @@
 """How much memory a token takes in llama.cpp's KV cache."""
 
+from codeserve.engines.footprint.llama_cpp import default_token_bytes
 from codeserve.engines.llama_cpp.options import LlamaCppOptions
 from codeserve.engines.llama_cpp.weights import Weights
 
@@ -21,5 +22,5 @@ def token_bytes(weights: Weights, options: LlamaCppOptions) -> int | None:
         return None
     kv_heads = number("attention.head_count_kv") or heads
     head_size = number("attention.key_length") or width // heads
-    sizes = (4 if kind == "f32" else 2 for kind in (options.type_k, options.type_v))
-    return layers * kv_heads * head_size * sum(sizes)
+    numbers = layers * kv_heads * head_size
+    return default_token_bytes(numbers, numbers, options.type_k, options.type_v)

@@ -23,6 +23,7 @@ from codeserve.engines.batching.settings import BatchingSettings
 from codeserve.engines.batching.step_backend import Chunk, rows_of
 from codeserve.engines.cores import usable_cores
 from codeserve.engines.errors import ModelLoadError
+from codeserve.engines.footprint.transformers import SPARE_CELLS
 from codeserve.engines.hugging_face.folder import Folder
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.transformers import devices, weights
@@ -35,9 +36,6 @@ from codeserve.engines.types import EngineConfig, EngineInfo, GenerationRequest
 
 KEPT_PREFIXES = 64
 """Slots for prefixes that no running request uses."""
-
-SPARE_CELLS = 256
-"""For blocks on their way from the store."""
 
 
 class TransformersBackend:

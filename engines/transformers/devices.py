@@ -6,14 +6,9 @@ from typing import Any
 import torch
 
 from codeserve.engines.errors import ModelLoadError
+from codeserve.engines.footprint.transformers import FLOAT16_ONLY, STORED
 from codeserve.engines.hugging_face.folder import Folder
 from codeserve.engines.transformers.options import TransformersOptions
-
-FLOAT16_ONLY = ("gptq", "awq")
-"""Quantisations whose kernels compute in float16."""
-
-STORED = ("bfloat16", "float16")
-"""Types of a checkpoint's numbers that are computed in as they are; others become float32."""
 
 Placement = str | Mapping[str, int | str]
 """What Transformers calls ``device_map``."""

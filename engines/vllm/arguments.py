@@ -10,6 +10,7 @@ from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.platforms import current_platform
 
 from codeserve.engines.errors import ModelLoadError
+from codeserve.engines.footprint import vllm as footprint
 from codeserve.engines.hugging_face.folder import Folder
 from codeserve.engines.memory import available_bytes
 from codeserve.engines.types import EngineConfig
@@ -19,8 +20,6 @@ from codeserve.engines.vllm.processors import Setup
 from codeserve.model_specs.spec import Variant
 
 PROCESSORS = "codeserve.engines.vllm.processors"
-HALF_METHODS = frozenset({"gptq", "awq"})
-"""Quantisations whose kernels compute in float16 on every device."""
 GPU_OPTIONS = ("device_ids", "cpu_offload_gb")
 """Options that mean nothing without a GPU."""
 BF16_CAPABILITY = 80
@@ -119,7 +118,7 @@ def _context_length(
 def _dtype(folder: Folder) -> str:
     """The type to compute in: that of the weights, as far as the device and the kernels go."""
     method = None if folder.quantization is None else folder.quantization.method
-    if method in HALF_METHODS:
+    if method in footprint.HALF_METHODS:
         return "float16"
     own = folder.dtype or "auto"
     if own == "bfloat16" and current_platform.is_cuda():
@@ -135,12 +134,12 @@ def _cpu_sizes(
     dtype: str,
 ) -> dict[str, int]:
     """Context length and KV cache for a CPU, where the user has not sized the cache."""
-    per_token = memory.token_bytes(folder.config, dtype)
+    per_token = footprint.token_bytes(folder.config, dtype)
     sized = ("kv_cache_memory_bytes", "gpu_memory_utilization")
     if os.environ.get("VLLM_CPU_KVCACHE_SPACE") or any(name in given for name in sized):
         return {}
-    free = available_bytes() - folder.weights_bytes - memory.PROCESSES
-    length, cache = memory.fit(
+    free = available_bytes() - folder.weights_bytes - footprint.PROCESSES
+    length, cache = footprint.fit(
         asked, folder.trained_context_length, config.max_concurrency, per_token, free
     )
     return {"max_model_len": length, "kv_cache_memory_bytes": cache}

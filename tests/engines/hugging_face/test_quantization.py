@@ -11,7 +11,7 @@ from codeserve.engines.hugging_face.quantization import (
     logical_weights,
     read_quantization,
 )
-from codeserve.engines.hugging_face.tensors import Tensor
+from codeserve.model_specs.safetensors_header import Tensor
 
 COMPRESSED = {
     "quant_method": "compressed-tensors",

@@ -6,7 +6,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from codeserve.engines.errors import ModelLoadError
-from codeserve.engines.hugging_face.tensors import Tensor, read_tensors
+from codeserve.engines.hugging_face.tensors import read_tensors
+from codeserve.model_specs.safetensors_header import Tensor
 
 INDEX = "model.safetensors.index.json"
 A = {"a": np.zeros((3, 5), np.float16)}

@@ -1,7 +1,8 @@
 import pytest
 
 from codeserve.engines.errors import ModelLoadError
-from codeserve.engines.vllm.memory import GIB, cores, fit, token_bytes
+from codeserve.engines.footprint.vllm import GIB, fit, token_bytes
+from codeserve.engines.vllm.memory import cores
 
 CONFIG = {
     "num_hidden_layers": 24,
