@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
+from codeserve.engines.control_group import ROOT, memory_limits
+
 MEMORY = Path("/proc/meminfo")
-CGROUP = Path("/sys/fs/cgroup")
 
 LONGEST_DEFAULT = 8192
 SHORTEST_DEFAULT = 512
@@ -31,23 +32,26 @@ def default_context_length(
     return min(longest, max(SHORTEST_DEFAULT, fitting // STEP * STEP))
 
 
-def available_bytes(cgroup: Path = CGROUP) -> int:
-    """Memory that this process could still take, within the limit of its container, whose control
-    group (version 2) is ``cgroup``."""
+def available_bytes(cgroup: Path = ROOT) -> int:
+    """Memory that this process could still take, within the limits of its container, whose control
+    groups are at ``cgroup``."""
+    if not MEMORY.exists():
+        return total_bytes(cgroup)
+    available = _field("MemAvailable")
+    return min([available, *(limit.left_bytes for limit in memory_limits(cgroup))])
+
+
+def total_bytes(cgroup: Path = ROOT) -> int:
+    """Memory that this machine, or the container, has in all."""
     if not MEMORY.exists():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([_field("MemTotal"), *(limit.bytes for limit in memory_limits(cgroup))])
+
+
+def _field(name: str) -> int:
+    """Bytes by the kernel's name for them."""
     fields = dict(line.split(":") for line in MEMORY.read_text().splitlines())
-    available = int(fields["MemAvailable"].split()[0]) * 1024
-    limit = cgroup / "memory.max"
-    if not limit.exists() or (most := limit.read_text().strip()) == "max":
-        return available
-    return min(available, max(1, int(most) - _used_bytes(cgroup)))
-
-
-def _used_bytes(cgroup: Path) -> int:
-    """What the container uses, without files in memory that can leave it at any time."""
-    fields = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
-    return int((cgroup / "memory.current").read_text()) - int(fields["inactive_file"])
+    return int(fields[name].split()[0]) * 1024
 
 
 def host_cache_bytes(asked_mib: int | None) -> int:
