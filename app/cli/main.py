@@ -11,8 +11,10 @@ from codeserve.app.cli.chat import chat
 from codeserve.app.cli.complete import complete
 from codeserve.app.cli.doctor import doctor
 from codeserve.app.cli.engines import engines_app
+from codeserve.app.cli.launch_options import LaunchCommand
 from codeserve.app.cli.models import models_app
 from codeserve.app.cli.parity import parity
+from codeserve.app.cli.plan import plan
 from codeserve.app.cli.serve import serve
 
 
@@ -42,6 +44,7 @@ def build_cli() -> typer.Typer:
     cli.command()(complete)
     cli.command()(bench)
     cli.command()(parity)
+    cli.command(cls=LaunchCommand)(plan)
     cli.command()(doctor)
     cli.add_typer(models_app, name="models")
     cli.add_typer(engines_app, name="engines")

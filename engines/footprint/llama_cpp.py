@@ -1,13 +1,16 @@
 """What llama.cpp's KV cache and buffers take."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from codeserve.engines.footprint.footprint import Footprint, Load
 from codeserve.engines.memory import MIB, default_context_length
+from codeserve.model_specs.errors import WeightsError
 from codeserve.model_specs.network import Network
+from codeserve.model_specs.weights_head import WeightsHead
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "iq4_nl", "q4_1", "q4_0"]
 
@@ -46,6 +49,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     offload_kqv: bool = True
     deterministic: bool = False
     cache_host_mib: int | None = None
+    draft: bool = True
+    draft_model: str | None = None
 
 
 def default_token_bytes(
@@ -81,12 +86,16 @@ def footprint(load: Load) -> Footprint:
         ),
         load.free_bytes - load.head.bytes,
     )
-    kv = kv_bytes(network, options, load.concurrency, context_length)
-    buffers = buffers_bytes(network, options, load.concurrency, context_length)
+    draft = _draft_head(options)
+    networks = [network, *([draft.network] if draft and draft.network else [])]
+    kv = sum(kv_bytes(each, options, load.concurrency, context_length) for each in networks)
+    buffers = sum(
+        buffers_bytes(each, options, load.concurrency, context_length) for each in networks
+    )
     reserved = (options.cache_host_mib or 0) * MIB
     whole = Footprint(
         context_length=context_length,
-        weights_bytes=load.head.bytes,
+        weights_bytes=load.head.bytes + (draft.bytes if draft else 0),
         kv_bytes=kv,
         buffers_bytes=buffers + reserved,
         process_bytes=PROCESS_BYTES,
@@ -113,6 +122,16 @@ def buffers_bytes(network: Network, options: Options, concurrency: int, context_
     rows = max(slots(concurrency, shared=not options.deterministic) + 1, SAMPLED_ROWS)
     logits = 2 * 4 * rows * network.vocab_rows
     return states + mask + logits + (scores if options.flash_attn == "off" else 0)
+
+
+def _draft_head(options: Options) -> WeightsHead | None:
+    """The small model that guesses tokens; None: there is none, or the engine will refuse it."""
+    if not options.draft or options.draft_model is None:
+        return None
+    try:
+        return WeightsHead.read(Path(options.draft_model).expanduser())
+    except WeightsError:
+        return None
 
 
 def _padded_cells(options: Options, concurrency: int, context_length: int) -> int:
