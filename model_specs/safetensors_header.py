@@ -96,9 +96,10 @@ def _listed(names: list[str]) -> str:
 def _header(file: Path) -> list[Tensor]:
     try:
         with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
-            text = stream.read(length) if length <= LONGEST_HEADER else b""
             size = stream.seek(0, SEEK_END)
+            stream.seek(0)
+            length = int.from_bytes(stream.read(LENGTH_BYTES), "little")
+            text = stream.read(length) if length <= min(LONGEST_HEADER, size) else b""
         entries = msgspec.json.decode(text, type=dict[str, _Entry])
     except OSError as error:
         raise WeightsError(f"{file} cannot be read: {error.strerror}.") from error

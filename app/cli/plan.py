@@ -1,6 +1,7 @@
 """``codeserve plan``: what loading a model would take, before it is loaded."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -120,7 +121,7 @@ def _plan(settings: "ModelSettings", server: "ServerSettings") -> "Plan":
 
     resolution, installed = _resolution(settings, server)
     try:
-        return Planner(server).plan(resolution, _path(resolution, server), installed=installed)
+        return Planner(server).plan(resolution, _path(resolution), installed=installed)
     except WeightsError as error:
         fail(str(error))
 
@@ -143,13 +144,21 @@ def _resolution(settings: "ModelSettings", server: "ServerSettings") -> tuple["R
     return resolution, engines.find(resolution.choice.engine) is not None
 
 
-def _path(resolution: "Resolution", server: "ServerSettings") -> Path | None:
+def _path(resolution: "Resolution") -> Path | None:
     """The weights, if they are on this machine."""
     from codeserve.engines.errors import ModelLoadError
+    from codeserve.model_specs.errors import PullError
+    from codeserve.model_specs.hub.package import locate
+    from codeserve.model_specs.spec import Hub
 
-    if resolution.selection is None:
+    selection = resolution.selection
+    if selection is None:
         try:
             return resolution.local_path()
         except ModelLoadError as error:
             fail(str(error), USAGE_ERROR)
+    for source in selection.spec.sources:
+        if source.hub is Hub.PACKAGE:
+            with suppress(PullError):
+                return locate(source)
     return None

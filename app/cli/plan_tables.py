@@ -63,20 +63,20 @@ def _size(sizes: Mapping[str, int], pool: str) -> str:
 
 
 def _print_quantizations(plan: Plan) -> None:
-    asked = f"{plan.max_concurrency} x {plan.requirement.context_length}"
-    columns = ("quantization", "weights", "1 x 8192", asked, "fits", "longest context")
-    _print(columns, [_row(row) for row in plan.quantizations])
+    columns = ("quantization", "weights", "1 x 8192", "in all", "for", "fits", "longest context")
+    _print(columns, [_row(row, plan) for row in plan.quantizations])
     typer.echo(
         "~ is estimated. The columns in the middle are all that it takes, by requests x tokens."
     )
 
 
-def _row(row: QuantizationPlan) -> tuple[str, ...]:
+def _row(row: QuantizationPlan, plan: Plan) -> tuple[str, ...]:
     return (
         row.quantization,
         f"{'' if row.exact else '~'}{gigabytes(row.weights_bytes)}",
         gigabytes(row.small_context_bytes),
         gigabytes(row.total_bytes),
+        f"{plan.max_concurrency} x {row.context_length}",
         "yes" if row.fits else f"no, {gigabytes(row.missing_bytes)} missing",
         str(row.longest_context or "none"),
     )

@@ -16,8 +16,10 @@ class QuantizationPlan(msgspec.Struct, frozen=True, kw_only=True):
     """False: estimated from the number of parameters, good to about a tenth."""
     small_context_bytes: int
     """All that one replica takes with one request of 8192 tokens."""
+    context_length: int
+    """Tokens per request: those that were asked for, or else the engine's default."""
     total_bytes: int
-    """All that one replica takes with the context and concurrency that were asked for."""
+    """All that one replica takes with this context and the concurrency that was asked for."""
     fits: bool
     """Whether all replicas fit this machine."""
     missing_bytes: int

@@ -171,7 +171,7 @@ class Planner:
                 other, context_length=self._small(other, head), max_concurrency=1
             )
             least = self.requirement(small, own).total
-            if head is None or need.total is None or least is None:
+            if head is None or need.total is None or least is None or not need.context_length:
                 continue
             missing = max(_missing(other, need, limits).values(), default=0)
             rows.append(
@@ -180,6 +180,7 @@ class Planner:
                     weights_bytes=need.weights_bytes or head.bytes,
                     exact=head.exact,
                     small_context_bytes=least,
+                    context_length=need.context_length,
                     total_bytes=need.total,
                     fits=not missing,
                     missing_bytes=missing,

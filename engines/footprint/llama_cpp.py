@@ -29,7 +29,7 @@ CELLS_STEP = 256
 SAMPLED_ROWS = 64
 """Tokens of a step whose logits can be computed, at least."""
 
-PROCESS_BYTES = 120 * MIB
+PROCESS_BYTES = 80 * MIB
 """Python, llama.cpp's libraries, a vocabulary and its tokenizer."""
 GPU_CONTEXT_BYTES = 512 * MIB
 """CUDA's own on each GPU. Untried."""
