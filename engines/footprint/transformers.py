@@ -22,8 +22,8 @@ LOADED_BITS: Mapping[LoadQuantization, float] = {
 
 SPARE_CELLS = 256
 """For blocks on their way from the store."""
-PROCESS_BYTES = 900 * MIB
-"""Python, PyTorch and Transformers."""
+PROCESS_BYTES = 450 * MIB
+"""Python, PyTorch and Transformers, as measured on a CPU."""
 GPU_CONTEXT_BYTES = 800 * MIB
 """CUDA's own and its libraries' on a GPU. Untried."""
 CPU = Path("/proc/cpuinfo")

@@ -129,7 +129,7 @@ def test_where_nothing_would_fit_a_smaller_model_is_advised(
 
 
 def test_every_replica_needs_its_own_memory(catalog: Catalog, ledger: Ledger) -> None:
-    settings = {"size": "1_3", "context_length": 2048, "max_concurrency": 1}
+    settings: dict[str, Any] = {"size": "1_3", "context_length": 2048, "max_concurrency": 1}
     one, three = coder(catalog, **settings), coder(catalog, **settings, replica=3)
     limited = planner(ledger, "3GB")
     requirement = limited.requirement(three, None)

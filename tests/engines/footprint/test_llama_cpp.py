@@ -50,8 +50,9 @@ def test_a_quantised_cache_is_smaller_but_the_default_context_is_not_longer(
     full, half = Options(), Options(type_k="q8_0", type_v="q8_0")
     assert kv_bytes(network, full, 1, 2048) == (2048 + 256) * 23040
     assert kv_bytes(network, half, 1, 2048) == (2048 + 256) * 23040 * 8.5 / 16
-    sizes = [network.token_keys, network.token_values]
-    assert default_token_bytes(*sizes) == default_token_bytes(*sizes, "q8_0", "q8_0") == 23040
+    keys, values = network.token_keys, network.token_values
+    assert default_token_bytes(keys, values) == 23040
+    assert default_token_bytes(keys, values, "q8_0", "q8_0") == 23040
 
 
 def test_scores_need_room_without_flash_attention(network: Network) -> None:
