@@ -213,7 +213,7 @@ class Planner:
         if path is None:
             return known
         entry = self._ledger.recall(self._subject(resolution, path, footprint))
-        if entry is None:
+        if entry is None or (gpus and not entry.gpu_bytes):  # the driver did not tell
             return known
         host = entry.host_bytes + footprint.late_bytes
         return msgspec.structs.replace(
