@@ -176,6 +176,17 @@ class ModelSettings(BaseModel):
         return self
 
     @classmethod
+    def read(cls, data: Mapping[str, Any]) -> Self:
+        """The model of a table as the config file spells it. Raises SettingsError."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            found = error.errors()
+            for item in found:
+                item["loc"] = ("models", *item["loc"])
+            raise SettingsError("; ".join(_explain(item, None) for item in found)) from error
+
+    @classmethod
     def from_reference(cls, reference: str, engine: str | None = None) -> Self:
         """The model that ``NAME[:SIZE][:QUANTIZATION]`` or a path to weights means.
 

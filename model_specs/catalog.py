@@ -12,6 +12,9 @@ from codeserve.model_specs.family_file import read_family
 from codeserve.model_specs.sizes import FileSize
 from codeserve.model_specs.spec import ModelFamily, ModelFormat, ModelSpec, Variant
 
+SHIPPED = Path(str(resources.files("codeserve.model_specs")))
+"""The folder of the families, vocabularies and templates that come with codeserve."""
+
 
 class Selection(msgspec.Struct, frozen=True):
     """One spec of the catalogue with a quantisation: everything needed to get and launch it."""
@@ -32,6 +35,7 @@ class Catalog:
 
     def __init__(self, families: Iterable[ModelFamily]) -> None:
         self._families = {family.model_name: family for family in families}
+        self._files: dict[str, Path] = {}
 
     @classmethod
     def load(cls, *folders: Path) -> "Catalog":
@@ -41,20 +45,35 @@ class Catalog:
             SpecError: a folder or file cannot be read, a file is invalid, or two files define the
                 same family.
         """
-        shipped = Path(str(resources.files("codeserve.model_specs")))
-        files: dict[str, Path] = {}
-        families = []
-        for folder in (shipped / "families", *folders):
+        catalog = cls(())
+        for folder in (SHIPPED / "families", *folders):
             if not folder.is_dir():
                 raise SpecError(f"{folder}: not a folder of family files")
             for path in sorted(folder.glob("*.toml"), key=lambda file: file.stem):
-                family = read_family(path, shipped)
-                if family.model_name in files:
-                    first = files[family.model_name]
-                    raise SpecError(f"{path}: {family.model_name} is already defined by {first}")
-                files[family.model_name] = path
-                families.append(family)
-        return cls(families)
+                catalog.add(read_family(path, SHIPPED), path)
+        return catalog
+
+    def add(self, family: ModelFamily, path: Path) -> None:
+        """Add a family that the file ``path`` defines. Raises SpecError if its name is taken."""
+        name = family.model_name
+        if name in self._families:
+            first = self._files.get(name, "another family")
+            raise SpecError(f"{path}: {name} is already defined by {first}")
+        self._families = {**self._families, name: family}
+        self._files = {**self._files, name: path}
+
+    def remove(self, name: str) -> None:
+        """Forget a family; what has been selected of it stays as it is. Raises UnknownSpec."""
+        self.family(name)
+        self._families = {key: one for key, one in self._families.items() if key != name}
+        self._files = {key: file for key, file in self._files.items() if key != name}
+
+    def file(self, name: str) -> Path | None:
+        """The file that defines a family; None for one that was not read from a file.
+
+        Raises UnknownSpec.
+        """
+        return self._files.get(self.family(name).model_name)
 
     @property
     def families(self) -> tuple[ModelFamily, ...]:

@@ -20,18 +20,29 @@ def read_family(path: Path, shipped: Path) -> ModelFamily:
 
     A variant may name a ``vocabulary``: the file ``vocabularies/NAME.toml`` holds fields of the
     variant that several share. The variant's own fields replace them, and its tables (such as
-    ``control_tokens``) add to them. ``chat_template`` names a file in ``templates/``. Both folders
-    are looked for beside ``path`` and in ``shipped``.
+    ``control_tokens``) add to them. ``chat_template`` names a file in ``templates/``, or is the
+    template itself if there is a ``{`` in it. Both folders are looked for beside ``path`` and in
+    ``shipped``.
 
     Raises:
         SpecError: with the file, the place in it and what is allowed there.
     """
-    family = _parse(path)
+    return parse_family(_text(path), str(path), (path.parent, shipped))
+
+
+def parse_family(text: str, source: str, folders: tuple[Path, ...]) -> ModelFamily:
+    """The family that ``text`` defines, checked as ``read_family`` checks a file's.
+
+    ``source`` names the text in errors; vocabularies and templates are looked for in ``folders``.
+
+    Raises:
+        SpecError: with ``source``, the place in it and what is allowed there.
+    """
+    family = _parse(text, source)
     variants = family.get("variants")
     if isinstance(variants, list):
-        folders = (path.parent, shipped)
         family["variants"] = [
-            _complete(path, variant, family.get("model_name", ""), folders)
+            _complete(source, variant, family.get("model_name", ""), folders)
             if isinstance(variant, dict)
             else variant
             for variant in variants
@@ -39,44 +50,53 @@ def read_family(path: Path, shipped: Path) -> ModelFamily:
     try:
         read = msgspec.convert(family, ModelFamily)
     except msgspec.ValidationError as error:
-        raise SpecError(f"{path}: {_explain(str(error))}") from error
+        raise SpecError(f"{source}: {_explain(str(error))}") from error
     found = problems(read)
     if found:
-        raise SpecError(f"{path}: " + "; ".join(found))
+        raise SpecError(f"{source}: " + "; ".join(found))
     return read
 
 
-def _parse(path: Path) -> Table:
+def _text(path: Path) -> str:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: {error}") from error
 
 
-def _complete(path: Path, variant: Table, family: object, folders: tuple[Path, ...]) -> Table:
+def _parse(text: str, source: str) -> Table:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"{source}: {error}") from error
+
+
+def _complete(source: str, variant: Table, family: object, folders: tuple[Path, ...]) -> Table:
     """The variant with its family's name, its vocabulary's fields and its template's source."""
     own = dict(variant)
     if "family" in own:
-        raise SpecError(f"{path}: variants: `family` is the file's `model_name`; leave it out")
+        raise SpecError(f"{source}: variants: `family` is the file's `model_name`; leave it out")
     fields: Table = {}
     if "vocabulary" in own:
-        file = _find(path, "vocabularies", f"{own.pop('vocabulary')}.toml", folders)
-        fields = _parse(file)
+        file = _find(source, "vocabularies", f"{own.pop('vocabulary')}.toml", folders)
+        fields = _parse(_text(file), str(file))
     for name, value in own.items():
         both_tables = isinstance(value, dict) and isinstance(fields.get(name), dict)
         fields[name] = fields[name] | value if both_tables else value
-    if isinstance(fields.get("chat_template"), str):
-        file = _find(path, "templates", fields["chat_template"], folders)
-        fields["chat_template"] = file.read_text(encoding="utf-8")
+    template = fields.get("chat_template")
+    if isinstance(template, str) and "{" not in template:
+        fields["chat_template"] = _text(_find(source, "templates", template, folders))
     return {**fields, "family": family}
 
 
-def _find(path: Path, kind: str, name: str, folders: tuple[Path, ...]) -> Path:
-    for folder in folders:
-        if (folder / kind / name).is_file():
-            return folder / kind / name
-    known = {file.name for folder in folders for file in (folder / kind).glob("*")}
-    raise SpecError(f"{path}: no file {kind}/{name}; there are {', '.join(sorted(known))}")
+def _find(source: str, kind: str, name: str, folders: tuple[Path, ...]) -> Path:
+    """The file of that name, which may name no other folder."""
+    files = [file for folder in folders for file in sorted((folder / kind).glob("*"))]
+    for file in files:
+        if file.name == name:
+            return file
+    known = sorted({file.name for file in files})
+    raise SpecError(f"{source}: no file {kind}/{name}; there are {', '.join(known)}")
 
 
 def _explain(error: str) -> str:

@@ -105,7 +105,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     fim: Fim | None = None
     """None: the model cannot fill in a middle."""
     chat_template: str | None = None
-    """Jinja source; None: the model cannot chat. In a family file: a file under ``templates/``."""
+    """Jinja source; None: the model cannot chat. In a family file also a file under
+    ``templates/``."""
     sampling: Sampling = Sampling()
     """What a request that does not say otherwise gets."""
     gguf_exact: Mapping[str, str | int | float | bool] = {}
