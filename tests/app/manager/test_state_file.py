@@ -27,15 +27,16 @@ print("open", flush=True)
 sys.stdin.read()
 """
 
+words = st.text(max_size=8)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=5,
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=3,
 )
 models = st.builds(
     ModelSettings,
-    id=st.text(min_size=1),
-    path=st.text("abc /é🙂.", min_size=1).map(lambda name: Path("/", name)),
+    id=st.text(min_size=1, max_size=8),
+    path=st.text("abc /é🙂.", min_size=1, max_size=8).map(lambda name: Path("/", name)),
     engine=st.none() | st.just("llama.cpp"),
     max_concurrency=st.integers(1, 64),
     context_length=st.none() | st.integers(1, 2**17),
@@ -46,7 +47,7 @@ models = st.builds(
     replica=st.integers(1, 8),
     n_gpu=st.just("auto") | st.integers(0, 8),
     gpu_idx=st.none() | st.lists(st.integers(0, 8)).map(tuple),
-    options=st.dictionaries(st.text(), values),
+    options=st.dictionaries(words, values, max_size=2),
 )
 
 
