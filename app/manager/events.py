@@ -18,6 +18,8 @@ class EventKind(StrEnum):
     TERMINATED = "terminated"
     RESTORED = "restored"
     """It was launched before the server ended, and has been launched again."""
+    NOT_SAVED = "not_saved"
+    """What shall be remembered could not be written to the state file."""
     REGISTERED = "registered"
     UNREGISTERED = "unregistered"
 

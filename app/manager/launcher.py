@@ -27,6 +27,10 @@ class WorkerProcess(Protocol):
     def address(self) -> str:
         """The Unix socket on which it listens, soon or now."""
 
+    @property
+    def pid(self) -> int | None:
+        """The process id; None: it runs on another machine."""
+
     async def wait(self) -> str:
         """Wait until it has ended; how it ended, in a sentence."""
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from codeserve.app.manager.replicas import Replicas
 from codeserve.engines.types import EngineInfo, TextRequest
-from codeserve.engines.worker.client import TextStream, WorkerClient
+from codeserve.engines.worker.client import TextStream
 from codeserve.engines.worker.wire import Tokenized
 from codeserve.model_specs.prompt import PromptFormat
 from codeserve.model_specs.segments import PromptSegments
@@ -12,12 +13,12 @@ from codeserve.model_specs.segments import PromptSegments
 class LeasedModel:
     """A ready model; it is not unloaded while it is leased, except when the time to drain is up."""
 
-    def __init__(self, model_id: str, info: EngineInfo, client: WorkerClient) -> None:
+    def __init__(self, model_id: str, info: EngineInfo, replicas: Replicas) -> None:
         """Raises SpecError if the prompt format of the weights is not valid."""
         self.id = model_id
         self.info = info
         self.prompts = PromptFormat(info.variant)
-        self._client = client
+        self._replicas = replicas
 
     async def generate(self, request: TextRequest) -> TextStream:
         """Have ``request`` queued; the stream of what it adds.
@@ -25,13 +26,13 @@ class LeasedModel:
         Raises ClientError where it is refused, and ServerError when the engine breaks or its
         worker goes away.
         """
-        return await self._client.generate(request)
+        return await self._replicas.choose(request).generate(request)
 
     async def tokenize(self, prompt: PromptSegments) -> Tokenized:
         """The tokens of ``prompt``. Raises what ``generate`` raises."""
-        return await self._client.tokenize(prompt)
+        return await self._replicas.client().tokenize(prompt)
 
     async def detokenize(self, token_ids: Sequence[int]) -> str:
         """The text of ``token_ids``, control tokens by their names. Raises what ``generate``
         raises."""
-        return await self._client.detokenize(token_ids)
+        return await self._replicas.client().detokenize(token_ids)

@@ -1,19 +1,40 @@
 """All models of the server, by the names that clients ask for."""
 
 import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from difflib import get_close_matches
 
 from codeserve.app.environments.engines import Engines
+from codeserve.app.manager.events import EventKind, ModelEvent
+from codeserve.app.manager.job_ledger import JobLedger
+from codeserve.app.manager.jobs import Job
+from codeserve.app.manager.journal import Journal
 from codeserve.app.manager.launcher import Launcher
 from codeserve.app.manager.lease import LeasedModel
+from codeserve.app.manager.machine import this_machine
 from codeserve.app.manager.model import ManagedModel
-from codeserve.app.manager.resolution import resolve
+from codeserve.app.manager.placement import Placement, place
+from codeserve.app.manager.remembered import Remembered
+from codeserve.app.manager.residency import Limits
+from codeserve.app.manager.resolution import Resolution, resolve
 from codeserve.app.manager.restarts import RestartPolicy
-from codeserve.app.manager.status import ModelStatus
+from codeserve.app.manager.room import Room
+from codeserve.app.manager.state_file import StateFile
+from codeserve.app.manager.status import ModelState, ModelStatus
+from codeserve.app.manager.surroundings import Surroundings
+from codeserve.app.memory.planner import Planner
 from codeserve.app.settings import ModelSettings, ServerSettings
 from codeserve.engines.errors import InvalidRequest, ModelNotFound, ModelUnavailable
 from codeserve.model_specs.catalog import Catalog
+from codeserve.model_specs.hub.store import Store
+
+EVENTS = 1000
+"""Events that are kept."""
+
+logger = logging.getLogger(__name__)
 
 
 class ModelManager:
@@ -25,40 +46,96 @@ class ModelManager:
         launcher: Launcher,
         catalog: Catalog,
         policy: RestartPolicy | None = None,
+        state: StateFile | None = None,
     ) -> None:
-        """``policy`` says how crashed workers are restarted; None is the default policy."""
+        """``policy`` says how crashed workers are restarted; None is the default policy.
+        ``state`` remembers launches; None: nothing does."""
+        self.catalog = catalog
+        self.engines = Engines(settings.engines)
+        self.store = Store(settings.store, offline=settings.offline)
+        self.planner = Planner(settings)
+        self.events = Journal[ModelEvent](EVENTS)
         self._settings = settings
-        self._launcher = launcher
-        self._catalog = catalog
-        self._engines = Engines(settings.engines)
-        self._policy = policy or RestartPolicy()
+        self._room = Room(self._limits)
+        self._surroundings = Surroundings(
+            server=settings,
+            launcher=launcher,
+            policy=policy or RestartPolicy(),
+            store=self.store,
+            planner=self.planner,
+            room=self._room,
+        )
+        self._jobs = JobLedger()
+        self._remembered = Remembered(state, self._complain)
         self._models: dict[str, ManagedModel] = {}
         self._stopped = False
 
-    async def launch(self, model: ModelSettings) -> None:
-        """Begin to fetch and load ``model``; returns at once.
+    async def launch(self, model: ModelSettings, *, remember: bool = False) -> Job:
+        """Begin to fetch and load ``model``; returns as soon as that has begun.
 
         Launching a model again that is there already does nothing, unless it has failed: then it
-        is tried again. Raises InvalidRequest for settings that cannot work and for an id that is
-        taken, and ModelUnavailable while a model of that id, or the server, is being stopped.
+        is tried again. ``remember``: launch it again when the server is started again.
+
+        Raises InvalidRequest for settings that cannot work and for an id that is taken,
+        InsufficientMemory, and ModelUnavailable while a model of that id, or the server, is being
+        stopped.
         """
-        current = self._models.get(model.id)
-        if self._stopped:
-            raise ModelUnavailable("The server is shutting down and launches no more models.")
-        if current is not None and not current.ended:
-            _check_same(current, model)
-            return
-        resolution = resolve(model, self._catalog, self._engines)
-        self._models[model.id] = ManagedModel(
-            resolution, self._launcher, self._settings, self._policy
-        )
+        if (job := self._launched(model)) is not None:
+            return job
+        resolution = resolve(model, self.catalog, self.engines)
+        placements = await asyncio.to_thread(self._weigh, resolution)
+        if (job := self._launched(model)) is not None:
+            return job
+        managed = ManagedModel(resolution, placements, self._surroundings, self._note)
+        self._models[model.id] = managed
+        job = self._jobs.begin(model.id)
+        self._write(managed, EventKind.LAUNCHED, f"on {managed.status.engine}")
+        managed.begin()
+        if remember:
+            await asyncio.shield(self._remembered.add(model))
+        return self._jobs.get(job.id)
 
     async def terminate(self, model_id: str) -> None:
         """Drain and end a model and forget it; legal in every state. Raises ModelNotFound."""
-        model = self._find(model_id)
+        model = self._models.get(model_id)
+        forgotten = await asyncio.shield(self._remembered.forget(model_id))
+        if model is None and forgotten:
+            return
+        model = model or self._find(model_id)
         await model.stop()
         if self._models.get(model_id) is model:
             del self._models[model_id]
+            self._write(model, EventKind.TERMINATED)
+
+    async def restart(self, model_id: str) -> Job:
+        """End a model's workers and begin again with the same settings; legal in every state.
+
+        Leased requests may finish first. Raises ModelNotFound, and ModelUnavailable where the
+        model is being terminated.
+        """
+        model = self._find(model_id)
+        _check_stays(model)
+        model.restart()
+        return self._jobs.begin(model_id)
+
+    def pin(self, model_id: str, pinned: bool) -> ModelStatus:
+        """Keep a model loaded, or let it be unloaded when it is idle. Raises ModelNotFound."""
+        model = self._find(model_id)
+        if model.status.pinned is not pinned:
+            model.pin(pinned)
+            self._write(model, EventKind.PINNED if pinned else EventKind.UNPINNED)
+            settings = model.settings.model_copy(update={"pinned": pinned})
+            self._remembered.update(settings)
+        return model.status
+
+    async def unload(self, model_id: str) -> ModelStatus:
+        """Give a model's memory back until the next request for it; its workers are gone then.
+
+        Raises ModelNotFound, and InvalidRequest where it is in use, pinned, or being loaded.
+        """
+        model = self._find(model_id)
+        model.unload("asked to")
+        return await model.settled()
 
     def models(self) -> list[ModelStatus]:
         """Where every model stands; from memory, whatever the workers do."""
@@ -68,21 +145,113 @@ class ModelManager:
         """Where a model stands. Raises ModelNotFound."""
         return self._find(model_id).status
 
+    def log(self, model_id: str) -> Journal[str]:
+        """The last lines that a model's workers have written. Raises ModelNotFound."""
+        return self._find(model_id).log
+
     def lease(self, model_id: str) -> AbstractAsyncContextManager[LeasedModel]:
         """Use a model for one request; it is not unloaded meanwhile.
 
-        Raises ModelNotFound here, and ModelUnavailable on entry unless the model is READY.
+        Raises ModelNotFound here. Entering waits while the model is loaded on demand, at most
+        ``load_timeout`` seconds, and raises ModelUnavailable where it is not READY then.
         """
         return self._find(model_id).lease()
 
     async def wait_ready(self, model_id: str) -> ModelStatus:
-        """Wait until a model is READY, FAILED or STOPPED. Raises ModelNotFound."""
+        """Wait until a model is READY, UNLOADED, FAILED or STOPPED. Raises ModelNotFound."""
         return await self._find(model_id).settled()
+
+    def jobs(self) -> Sequence[Job]:
+        """The launches and restarts that run, and the last that have ended, oldest first."""
+        return self._jobs.all()
+
+    def job(self, job_id: str) -> Job:
+        """One of them. Raises NothingStored."""
+        return self._jobs.get(job_id)
+
+    def job_of(self, model_id: str) -> Job:
+        """The latest one of a model. Raises NothingStored."""
+        return self._jobs.of(model_id)
+
+    def watch(self, job_id: str) -> AsyncIterator[Job]:
+        """A job now, at each change, but a few times a second at most, and at its end.
+
+        Raises NothingStored.
+        """
+        self._jobs.get(job_id)
+        return self._jobs.watch(job_id)
+
+    async def cancel(self, job_id: str) -> Job:
+        """End a launch, in whatever phase it is, and its model with it.
+
+        Raises NothingStored, and InvalidRequest where the job has ended.
+        """
+        job = self._jobs.get(job_id)
+        if job.state.ended:
+            raise InvalidRequest(
+                f"The job {job_id!r} has {job.state} already. To end its model, terminate "
+                f"{job.model!r}."
+            )
+        await self.terminate(job.model)
+        return self._jobs.get(job_id)
 
     async def stop(self) -> None:
         """Stop every model, side by side; no worker is left. No more models are launched."""
         self._stopped = True
         await asyncio.gather(*(model.stop() for model in self._models.values()))
+        await self._remembered.finish()
+        self._room.close()
+
+    def _launched(self, model: ModelSettings) -> Job | None:
+        """The job of a model that is there already; None: it can be launched.
+
+        Raises InvalidRequest and ModelUnavailable.
+        """
+        if self._stopped:
+            raise ModelUnavailable("The server is shutting down and launches no more models.")
+        current = self._models.get(model.id)
+        if current is None or current.ended:
+            return None
+        _check_stays(current)
+        if current.settings != model:
+            raise InvalidRequest(
+                f"A model {model.id!r} with other settings is there already. Terminate it first, "
+                "or choose another id.",
+                param="id",
+            )
+        return self._jobs.of(model.id)
+
+    def _weigh(self, resolution: Resolution) -> Sequence[Placement]:
+        """The places of the workers. Raises InvalidRequest and InsufficientMemory."""
+        settings = resolution.settings
+        placements = place(settings, resolution.choice.engine, this_machine())
+        requirement = self.planner.requirement(resolution, settings.path)
+        self.planner.check(resolution, requirement)
+        return placements
+
+    def _limits(self) -> Limits:
+        return Limits(budget=self.planner.limits(), max_loaded=self._settings.max_loaded)
+
+    def _note(self, before: ModelStatus, after: ModelStatus, reason: str) -> None:
+        """Tell of a step in a model's life."""
+        self._jobs.follow(after)
+        if before.state is not after.state:
+            unloaded = after.state is ModelState.UNLOADED
+            kind = EventKind.UNLOADED if unloaded else EventKind.STATE
+            self._write(self._models[after.id], kind, reason)
+
+    def _write(self, model: ManagedModel, kind: EventKind, message: str = "") -> None:
+        self.events.write(
+            ModelEvent(
+                at=time.time(), model=model.id, kind=kind, state=model.state, message=message
+            )
+        )
+
+    def _complain(self, model_id: str, reason: str) -> None:
+        logger.error("the launch of %s cannot be remembered: %s", model_id, reason)
+        self.events.write(
+            ModelEvent(at=time.time(), model=model_id, kind=EventKind.NOT_SAVED, message=reason)
+        )
 
     def _find(self, model_id: str) -> ManagedModel:
         if model_id in self._models:
@@ -95,17 +264,11 @@ class ModelManager:
         )
 
 
-def _check_same(current: ManagedModel, model: ModelSettings) -> None:
-    """Raise unless ``model`` asks for what ``current`` is."""
-    if current.stopping:
+def _check_stays(model: ManagedModel) -> None:
+    """Raise unless the model is there to stay."""
+    if model.stopping:
         raise ModelUnavailable(
             f"The model {model.id!r} is being stopped. Launch it again when it is gone.",
             param="id",
             retry_after=5.0,
-        )
-    if current.settings != model:
-        raise InvalidRequest(
-            f"A model {model.id!r} with other settings is there already. Terminate it first, or "
-            "choose another id.",
-            param="id",
         )

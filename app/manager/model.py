@@ -1,245 +1,308 @@
-"""One model's life: fetched, loaded, watched, restarted, drained."""
+"""One model's life: fetched, given room, loaded, lent, unloaded, drained."""
 
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from msgspec.structs import replace
 
-from codeserve.app.manager.launcher import Launcher
+from codeserve.app.manager.journal import Journal
 from codeserve.app.manager.lease import LeasedModel
+from codeserve.app.manager.leases import Leases
+from codeserve.app.manager.placement import Placement
+from codeserve.app.manager.residence import Residence
+from codeserve.app.manager.residency import Resident
 from codeserve.app.manager.resolution import Resolution
-from codeserve.app.manager.restarts import Backoff, RestartPolicy
-from codeserve.app.manager.session import Session, WorkerLost
+from codeserve.app.manager.room import RoomRefused
 from codeserve.app.manager.status import ModelState, ModelStatus
-from codeserve.app.manager.watchdog import Watchdog
-from codeserve.app.settings import ServerSettings
-from codeserve.engines.errors import ModelLoadError, ModelUnavailable
-from codeserve.engines.types import EngineConfig
-from codeserve.model_specs.errors import PullError
-from codeserve.model_specs.hub import store
+from codeserve.app.manager.status_board import Changed, StatusBoard
+from codeserve.app.manager.surroundings import Surroundings
+from codeserve.engines.errors import InvalidRequest, ModelLoadError, ModelUnavailable
 
-LOG_LINES = 50
-RETRY_SECONDS = {
-    ModelState.PENDING: 5.0,
-    ModelState.PULLING: 30.0,
-    ModelState.LOADING: 5.0,
-    ModelState.PROVING: 2.0,
-    ModelState.RESTARTING: 5.0,
-    ModelState.DRAINING: 30.0,
-}
-"""When to try again; a state that is not listed does not pass by itself."""
-
+LOG_LINES = 1000
+TAIL_LINES = 50
+"""Of the log, in the status."""
 logger = logging.getLogger(__name__)
 
 
 class ManagedModel:
-    """A launched model. A task of its own supervises it from PENDING until it is stopped or fails.
+    """A launched model. While it is loaded, or being loaded, a task of its own keeps it so.
 
-    The task fetches the weights and runs one worker after another; ``stop`` ends it.
+    The task fetches the weights, waits for room and runs the replicas; it ends when the model is
+    unloaded, restarted, stopped, or fails.
     """
 
     def __init__(
         self,
         resolution: Resolution,
-        launcher: Launcher,
-        server: ServerSettings,
-        policy: RestartPolicy,
+        placements: Sequence[Placement],
+        surroundings: Surroundings,
+        changed: Changed,
     ) -> None:
-        """Begin the model's life; needs a running event loop."""
-        self.settings = resolution.settings
+        """``changed`` hears of every step. Needs a running event loop."""
+        settings = resolution.settings
+        self.id = settings.id
+        self.settings = settings
+        self.leases = Leases()
+        self.log = Journal[str](LOG_LINES)
         self._resolution = resolution
-        self._launcher = launcher
-        self._server = server
-        self._backoff = Backoff(policy)
-        self._status = ModelStatus(
-            id=self.settings.id,
-            state=ModelState.PENDING,
-            created=int(time.time()),
-            spec=self.settings.model_dump(mode="json", exclude_none=True),
-            engine=resolution.choice.engine,
-            engine_reason=resolution.choice.reason,
+        self._placements = placements
+        self._surroundings = surroundings
+        self._board = StatusBoard(
+            ModelStatus(
+                id=settings.id,
+                state=ModelState.PENDING,
+                created=int(time.time()),
+                spec=settings.model_dump(mode="json", exclude_none=True),
+                engine=resolution.choice.engine,
+                engine_reason=resolution.choice.reason,
+                pinned=settings.pinned,
+                replicas=len(placements),
+            ),
+            self._note,
         )
-        self._log_tail: deque[str] = deque(maxlen=LOG_LINES)
-        self._logger = logging.LoggerAdapter(logger, {"model": self.settings.id})
-        self._session: Session | None = None
-        self._served: LeasedModel | None = None
-        self._leases = 0
-        self._unleased = asyncio.Event()
-        self._changed = asyncio.Event()
+        self._logger = logging.LoggerAdapter(logger, {"model": settings.id})
+        self._changed = changed
+        self._closed = False
+        self._residence: Residence | None = None
+        self._life: asyncio.Task[None] | None = None
+        self._leaving = asyncio.Lock()
+        self._departures: list[asyncio.Task[None]] = []
         self._stopping: asyncio.Task[None] | None = None
-        self._life = asyncio.create_task(self._live())
 
     @property
     def status(self) -> ModelStatus:
         """Where the model stands now; from memory."""
-        status = replace(self._status, log_tail=tuple(self._log_tail))
-        if self._session is None:
-            return status
-        load = self._session.client.engine_load
-        return replace(status, running=load.running, waiting=load.waiting)
+        status = replace(
+            self._board.status,
+            log_tail=tuple(self.log.recent(TAIL_LINES)),
+            waiting=self.leases.waiting,
+        )
+        if self.leases.last_used is not None:
+            ago = time.monotonic() - self.leases.last_used
+            status = replace(status, last_used=time.time() - ago)
+        return status if self._residence is None else self._residence.report(status)
+
+    @property
+    def state(self) -> ModelState:
+        """The state of the status."""
+        return self._board.state
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will happen any more unless the model is launched again."""
-        return self._status.state in (ModelState.FAILED, ModelState.STOPPED)
+        """Whether nothing will happen any more unless somebody asks for it."""
+        return self.state in (ModelState.FAILED, ModelState.STOPPED)
 
     @property
     def stopping(self) -> bool:
         """Whether ``stop`` has been called."""
         return self._stopping is not None
 
+    def begin(self) -> None:
+        """Set out from PENDING, once."""
+        if self.settings.load == "on_demand":
+            self._rest()
+        else:
+            self._load()
+
     async def settled(self) -> ModelStatus:
-        """Wait until the model is READY, FAILED or STOPPED."""
-        while not self._status.state.settled:
-            await self._changed.wait()
+        """Wait until the model is READY, UNLOADED, FAILED or STOPPED."""
+        await self._board.settled()
         return self.status
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator[LeasedModel]:
-        """Use the model for one request. Raises ModelUnavailable unless it is READY."""
-        if self._served is None or self._status.state is not ModelState.READY:
-            raise ModelUnavailable(
-                f"The model {self._status.id!r} is not available: {self._describe()}.",
-                param="model",
-                retry_after=RETRY_SECONDS.get(self._status.state),
-            )
-        self._leases += 1
+        """Use the model for one request, once it is loaded where it loads for requests.
+
+        Raises ModelUnavailable where it does not, and after ``load_timeout`` seconds.
+        """
+        if self.state is ModelState.READY and not self._closed:
+            self.leases.take()
+        else:
+            await self._wait_for_lease()
+        self._surroundings.room.lease_changed()
         try:
-            yield self._served
+            yield self._served()
         finally:
-            self._leases -= 1
-            if self._leases == 0:
-                self._unleased.set()
+            self.leases.give_back()
+            self._surroundings.room.lease_changed()
+
+    def pin(self, pinned: bool) -> None:
+        """Keep the model loaded from now on, or let it go when it is idle."""
+        self._board.update(replace(self._board.status, pinned=pinned))
+        self._surroundings.room.review()
+
+    def unload(self, reason: str) -> None:
+        """Begin to give the memory back until the next request; ``settled`` says when it is done.
+
+        Does nothing where nothing is loaded. Raises InvalidRequest where the model is pinned, in
+        use or on its way to another state.
+        """
+        leaving = self.state is ModelState.DRAINING and self.waits_for_requests
+        if leaving or self.ended or self.state is ModelState.UNLOADED:
+            return
+        hindrance = self._hindrance()
+        if hindrance is not None:
+            raise InvalidRequest(f"The model {self.id!r} cannot be unloaded: {hindrance}.")
+        self._depart(ModelState.UNLOADED, reason)
+
+    def restart(self) -> None:
+        """Begin again as when it was launched, after what is leased has ended."""
+        self._depart(ModelState.PENDING, "restarted")
 
     async def stop(self) -> None:
-        """Refuse new leases, let leased requests finish within the time to drain, end the worker.
+        """Refuse new leases, let leased requests finish within the time to drain, end the workers.
 
         Legal in every state, and more than once.
         """
         if self._stopping is None:
-            self._stopping = asyncio.create_task(self._stop())
+            self._stopping = self._depart(ModelState.STOPPED, "terminated")
+            self.leases.refuse(self._board.unavailable())
         await asyncio.shield(self._stopping)
 
-    async def _stop(self) -> None:
-        if self._status.state is ModelState.READY:
-            self._move(ModelState.DRAINING)
-            if self._leases > 0:
-                self._unleased.clear()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._unleased.wait(), self._server.drain_timeout)
-        self._life.cancel()
-        await asyncio.wait([self._life])
-        self._move(ModelState.STOPPED)
+    @property
+    def waits_for_requests(self) -> bool:
+        """It is loaded for the requests that wait, and for nobody else."""
+        return self._board.rest is ModelState.UNLOADED
+
+    @property
+    def idle_timeout(self) -> float | None:
+        """Seconds without a request after which it is unloaded; None: never."""
+        return self.settings.idle_timeout or self._surroundings.server.idle_timeout
+
+    def resident(self, needs: Mapping[str, int]) -> Resident:
+        """What the policy must know of the model while it takes room."""
+        return Resident(
+            id=self.id,
+            needs=needs,
+            pinned=self._board.status.pinned,
+            leases=self.leases.held,
+            settled=self.state is ModelState.READY,
+            leaving=self.state is ModelState.DRAINING or self.stopping,
+            since=self._board.since,
+            last_used=max(self._board.since, self.leases.last_used or 0.0),
+        )
+
+    def set_closed(self, closed: bool) -> None:
+        """Whether requests wait although the model is READY, so that others get their turn."""
+        self._closed = closed
+        if self.state is ModelState.READY and not closed:
+            self.leases.grant()
+
+    def _note(self, before: ModelStatus, after: ModelStatus, reason: str) -> None:
+        """Tell of a step, and let those in who have waited for it."""
+        if before.state is not after.state:
+            self._surroundings.room.review()
+            if after.state is ModelState.READY:
+                self._closed = False
+                self.leases.grant()
+        self._changed(before, after, reason)
+
+    def _rest(self) -> None:
+        """Be UNLOADED until somebody asks for the model."""
+        self._board.move(ModelState.UNLOADED)
+        if self.leases.waiting:
+            self._load()
+
+    def _load(self) -> None:
+        """Load the model, unless that is being done."""
+        if self._life is None or self._life.done():
+            self._life = asyncio.create_task(self._live())
 
     async def _live(self) -> None:
-        choice = self._resolution.choice
-        self._logger.info("engine %s: %s", choice.engine, choice.reason)
+        self._residence = Residence(
+            self, self._resolution, self._placements, self._surroundings, self._board, self._log
+        )
         try:
-            await asyncio.to_thread(self._resolution.check_interpreter)
-            await self._run(await self._fetch())
+            await self._residence.run()
+        except RoomRefused as error:
+            self._give_up(error.message)
         except ModelLoadError as error:
             self._fail(error.message)
         except Exception as error:
             self._logger.exception("supervision failed")
             self._fail(f"{type(error).__name__}: {error}")
-
-    async def _fetch(self) -> EngineConfig:
-        """Get the weights onto this machine. Raises ModelLoadError."""
-        selection = self._resolution.selection
-        if selection is None:
-            return self._resolution.config(self._resolution.local_path())
-        self._move(ModelState.PULLING)
-        loop = asyncio.get_running_loop()
-
-        def report(done: int, total: int | None) -> None:
-            if self._stopping is not None:
-                raise PullError("The model was stopped.")
-            loop.call_soon_threadsafe(self._note, "downloading", done / total if total else None)
-
-        try:
-            path = await asyncio.to_thread(
-                store.fetch, selection.spec, selection.quantization, report
-            )
-        except PullError as error:
-            raise ModelLoadError(str(error)) from error
-        return self._resolution.config(path)
-
-    async def _run(self, config: EngineConfig) -> None:
-        """Run one worker after another. Raises ModelLoadError when that is of no use."""
-        while True:
-            try:
-                reason, served = await self._run_worker(config)
-            except WorkerLost as lost:
-                reason, served = str(lost), None
-            if self._status.state is ModelState.DRAINING:
-                return
-            delay = self._backoff.delay(served)
-            if delay is None:
-                raise ModelLoadError(f"No worker survives loading the model: {reason}")
-            self._move(ModelState.RESTARTING, reason)
-            self._status = replace(self._status, restarts=self._status.restarts + 1)
-            await asyncio.sleep(delay)
-
-    async def _run_worker(self, config: EngineConfig) -> tuple[str, float]:
-        """Run one worker until it is lost; why, and how many seconds it has served.
-
-        Raises ModelLoadError, and WorkerLost where the worker is lost before it is ready.
-        """
-        self._move(ModelState.LOADING)
-        watchdog = Watchdog(
-            heartbeat_timeout=self._server.heartbeat_timeout,
-            stall_timeout=self._server.stall_timeout,
-        )
-        choice = self._resolution.choice
-        try:
-            async with Session.open(self._launcher, choice, self._log, watchdog) as session:
-                info = await session.load(config, self._report_loading)
-                self._session = session
-                self._served = LeasedModel(self._status.id, info, session.client)
-                self._status = replace(self._status, info=info)
-                self._move(ModelState.READY)
-                since = time.monotonic()
-                return await session.lost(), time.monotonic() - since
         finally:
-            self._session = self._served = None
+            self._residence = None
 
-    def _report_loading(self, phase: str, fraction: float) -> None:
-        if phase == ModelState.PROVING:
-            self._move(ModelState.PROVING)
+    def _give_up(self, reason: str) -> None:
+        """There is no room: a model that was launched to be loaded fails, another may be asked
+        for again."""
+        if self.waits_for_requests:
+            self.leases.refuse(ModelUnavailable(reason, param="model", retry_after=30.0))
         else:
-            self._note(phase, fraction)
-
-    def _note(self, phase: str, progress: float | None) -> None:
-        self._status = replace(self._status, phase=phase, progress=progress)
-
-    def _move(self, state: ModelState, error: str | None = None) -> None:
-        """Enter ``state``; an ``error`` stays in the status until there is another."""
-        assert self._status.state.may_become(state), f"{self._status.state} to {state}"
-        error = error or self._status.error
-        self._status = replace(
-            self._status, state=state, phase=state.value, progress=None, error=error
-        )
-        self._changed.set()
-        self._changed = asyncio.Event()
+            self._fail(reason)
 
     def _fail(self, reason: str) -> None:
         self._logger.error("the model failed: %s", reason)
-        if self._status.state is not ModelState.DRAINING:
-            self._move(ModelState.FAILED, reason)
+        if self.state is not ModelState.DRAINING:
+            self._board.move(ModelState.FAILED, error=reason)
+            self.leases.refuse(self._board.unavailable())
+
+    def _depart(self, towards: ModelState, reason: str) -> asyncio.Task[None]:
+        """Take no new leases from now on; the task ends when the model has got to ``towards``, or
+        has been sent elsewhere meanwhile."""
+        if self.state is ModelState.READY:
+            self._board.move(ModelState.DRAINING, reason=reason, towards=towards)
+        elif self.state is not ModelState.DRAINING and self._life is not None:
+            self._life.cancel()
+        departure = asyncio.create_task(self._leave(towards, reason))
+        self._departures.append(departure)
+        departure.add_done_callback(self._departures.remove)
+        return departure
+
+    async def _leave(self, towards: ModelState, reason: str) -> None:
+        async with self._leaving:
+            if self.state is ModelState.DRAINING:
+                await self.leases.unused(self._surroundings.server.drain_timeout)
+            if asyncio.current_task() is not self._departures[-1]:
+                return
+            if self._life is not None:
+                self._life.cancel()
+                await asyncio.wait([self._life])
+            match towards:
+                case ModelState.UNLOADED:
+                    self._rest()
+                case ModelState.PENDING:
+                    self._board.move(towards, reason=reason)
+                    self.begin()
+                case _:
+                    self._board.move(towards, reason=reason)
+
+    def _served(self) -> LeasedModel:
+        """What a lease lends. Raises ModelUnavailable where a worker was lost meanwhile."""
+        served = None if self._residence is None else self._residence.served
+        if served is None:
+            raise self._board.unavailable()
+        return served
 
     def _log(self, line: str) -> None:
-        self._log_tail.append(line)
+        self.log.write(line)
         self._logger.info("worker: %s", line)
 
-    def _describe(self) -> str:
-        """The state in words, with the phase and how far it is, or what went wrong."""
-        status = self._status
-        if status.state in (ModelState.FAILED, ModelState.RESTARTING):
-            return f"{status.state}: {status.error}"
-        percent = "" if status.progress is None else f", {status.progress:.0%}"
-        phase = "" if status.phase == status.state else f" ({status.phase}{percent})"
-        return f"{status.state}{phase}"
+    async def _wait_for_lease(self) -> None:
+        """Hold a lease as soon as the model is loaded. Raises ModelUnavailable."""
+        is_ready = self.state is ModelState.READY
+        if self.stopping or not (is_ready or self.waits_for_requests):
+            raise self._board.unavailable()
+        patience = self._surroundings.server.load_timeout
+        if self.state is ModelState.UNLOADED:
+            self._load()
+        self._surroundings.room.review()
+        try:
+            await self.leases.wait(patience)
+        except TimeoutError as error:
+            late = f"was not loaded within {patience:g} s"
+            raise self._board.unavailable(late) from error
+
+    def _hindrance(self) -> str | None:
+        """Why it cannot be unloaded now; None: it can."""
+        if self.state is not ModelState.READY:
+            return f"it is {self._board.describe()}"
+        if self._board.status.pinned:
+            return "it is pinned; unpin it first"
+        if self.leases.held:
+            return f"it is in use by {self.leases.held} requests; wait for them, or terminate it"
+        return None

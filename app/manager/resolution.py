@@ -8,12 +8,14 @@ import msgspec
 from codeserve.app.environments import interpreter
 from codeserve.app.environments.abilities import Weights, of_path, of_spec
 from codeserve.app.environments.choice import Available, EngineChoice, choose
+from codeserve.app.manager.placement import ANYWHERE, Placement, options
 from codeserve.app.settings import UNQUANTIZED, ModelSettings
 from codeserve.engines.errors import InvalidRequest, ModelLoadError
 from codeserve.engines.types import EngineConfig, LoadQuantization
 from codeserve.model_specs.catalog import Catalog, Selection
-from codeserve.model_specs.errors import UnknownSpec
-from codeserve.model_specs.spec import ModelFormat, Variant
+from codeserve.model_specs.errors import PullError, UnknownSpec
+from codeserve.model_specs.hub.artifact import Artifact, artifacts
+from codeserve.model_specs.spec import Hub, ModelFormat, Variant
 
 
 class Resolution(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +29,8 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     variant_required: bool
     selection: Selection | None
     """What to fetch; None: the weights are at ``settings.path``."""
+    sources: tuple[Artifact, ...] = ()
+    """Where to fetch it, best first."""
 
     def local_path(self) -> Path:
         """The operator's own weights. Raises ModelLoadError if they are not there."""
@@ -42,8 +46,8 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
         if self.settings.engine_python is not None:
             interpreter.check(self.settings.engine_python.expanduser(), self.choice.engine)
 
-    def config(self, path: Path) -> EngineConfig:
-        """What to tell the worker when the weights are at ``path``."""
+    def config(self, path: Path, placement: Placement = ANYWHERE) -> EngineConfig:
+        """What to tell the worker at ``placement`` when the weights are at ``path``."""
         return EngineConfig(
             engine=self.choice.engine,
             path=str(path),
@@ -52,7 +56,7 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
             quantization=self.quantization,
             context_length=self.settings.context_length,
             max_concurrency=self.settings.max_concurrency,
-            options=self.settings.options,
+            options=options(self.choice.engine, self.settings, placement),
         )
 
 
@@ -87,7 +91,16 @@ def _from_catalog(
         variants=(selection.variant,),
         variant_required=True,
         selection=selection,
+        sources=_sources(selection, settings.hub),
     )
+
+
+def _sources(selection: Selection, hub: Hub | None) -> tuple[Artifact, ...]:
+    """Where the weights are. Raises InvalidRequest where they are not on the hub asked for."""
+    try:
+        return artifacts(selection.spec, selection.quantization, hub)
+    except PullError as error:
+        raise InvalidRequest(str(error), param="hub") from error
 
 
 def _select(settings: ModelSettings, model_name: str, catalog: Catalog) -> Selection:

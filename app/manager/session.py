@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from codeserve.app.environments.choice import EngineChoice
 from codeserve.app.manager.launcher import Launcher, Log, WorkerProcess
+from codeserve.app.manager.placement import Placement
 from codeserve.app.manager.watchdog import Watchdog
 from codeserve.engines.base import Progress
 from codeserve.engines.errors import EngineRestarted, ModelUnavailable
@@ -32,14 +33,19 @@ class Session:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, launcher: Launcher, choice: EngineChoice, log: Log, watchdog: Watchdog
+        cls,
+        launcher: Launcher,
+        choice: EngineChoice,
+        placement: Placement,
+        log: Log,
+        watchdog: Watchdog,
     ) -> AsyncIterator["Session"]:
-        """Launch a worker for the chosen engine and connect to it; at the end it is told to exit,
-        or killed.
+        """Launch a worker for the chosen engine in its place and connect to it; at the end it is
+        told to exit, or killed.
 
         Raises ModelLoadError where no worker can be launched, and WorkerLost.
         """
-        worker = await launcher.launch(choice.engine, choice.python, log)
+        worker = await launcher.launch(choice.engine, choice.python, log, placement)
         try:
             session = cls(worker, await _connect(worker), watchdog)
             try:
@@ -48,6 +54,11 @@ class Session:
                 await session._close()
         finally:
             await worker.end(0)
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process; None: it runs on another machine."""
+        return self._worker.pid
 
     async def load(self, config: EngineConfig, progress: Progress) -> EngineInfo:
         """Load and prove the model. Raises ModelLoadError and WorkerLost."""

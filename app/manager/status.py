@@ -14,8 +14,9 @@ class ModelState(StrEnum):
 
     PENDING → PULLING → LOADING → PROVING → READY → DRAINING → STOPPED is the good course. A
     worker that crashes or hangs leads to RESTARTING and back to LOADING; FAILED is final, with
-    the cause in the status. A model can be stopped in every state. One that loads on demand, or
-    was unloaded to give its memory back, is UNLOADED until the next request for it.
+    the cause in the status. A model can be stopped, and restarted from PENDING on, in every state.
+    One that loads on demand, or was unloaded to give its memory back, is UNLOADED until the next
+    request for it. With several replicas the state is that of the furthest.
     """
 
     PENDING = "pending"
@@ -44,17 +45,18 @@ class ModelState(StrEnum):
         return state in _NEXT[self]
 
 
-_ALWAYS = frozenset({ModelState.STOPPED, ModelState.FAILED})
+_ENDS = frozenset({ModelState.PENDING, ModelState.STOPPED, ModelState.FAILED})
+"""Where a restart, a termination or a failure leads from nearly everywhere."""
 _NEXT: Mapping[ModelState, frozenset[ModelState]] = {
-    ModelState.PENDING: _ALWAYS | {ModelState.PULLING, ModelState.LOADING, ModelState.UNLOADED},
-    ModelState.PULLING: _ALWAYS | {ModelState.LOADING},
-    ModelState.LOADING: _ALWAYS | {ModelState.PROVING, ModelState.RESTARTING},
-    ModelState.PROVING: _ALWAYS | {ModelState.READY, ModelState.RESTARTING},
+    ModelState.PENDING: _ENDS | {ModelState.PULLING, ModelState.LOADING, ModelState.UNLOADED},
+    ModelState.PULLING: _ENDS | {ModelState.LOADING, ModelState.UNLOADED},
+    ModelState.LOADING: _ENDS | {ModelState.PROVING, ModelState.RESTARTING},
+    ModelState.PROVING: _ENDS | {ModelState.READY, ModelState.RESTARTING, ModelState.LOADING},
     ModelState.READY: frozenset({ModelState.RESTARTING, ModelState.DRAINING, ModelState.FAILED}),
-    ModelState.RESTARTING: _ALWAYS | {ModelState.LOADING},
-    ModelState.UNLOADED: _ALWAYS | {ModelState.PULLING, ModelState.LOADING},
-    ModelState.DRAINING: frozenset({ModelState.STOPPED, ModelState.UNLOADED}),
-    ModelState.FAILED: frozenset({ModelState.STOPPED}),
+    ModelState.RESTARTING: _ENDS | {ModelState.LOADING, ModelState.PROVING},
+    ModelState.UNLOADED: _ENDS | {ModelState.PULLING, ModelState.LOADING},
+    ModelState.DRAINING: frozenset({ModelState.PENDING, ModelState.STOPPED, ModelState.UNLOADED}),
+    ModelState.FAILED: frozenset({ModelState.PENDING, ModelState.STOPPED}),
     ModelState.STOPPED: frozenset(),
 }
 

@@ -69,6 +69,11 @@ class WorkerClient:
         )
         self._reader = asyncio.create_task(self._read(FrameReader(reader, Event)))
 
+    @property
+    def requests(self) -> int:
+        """Requests whose answers have not ended."""
+        return len(self._streams)
+
     @classmethod
     async def connect(cls, address: str) -> "WorkerClient":
         """Connect to the Unix socket ``address`` as soon as a worker listens on it."""

@@ -1,0 +1,83 @@
+"""Who uses a model, and who waits for it."""
+
+import asyncio
+import time
+from contextlib import suppress
+
+
+class Leases:
+    """Counts the requests that use a model, and queues those that wait until it is loaded.
+
+    Belongs to one event loop. A lease is counted from the moment it is granted, whenever the
+    request goes on, so that nobody unloads the model in between.
+    """
+
+    def __init__(self) -> None:
+        self.held = 0
+        """Requests that use the model."""
+        self.last_used: float | None = None
+        """When a lease was last taken or given back, on the monotonic clock; None: never."""
+        self._waiting: dict[asyncio.Future[None], float] = {}
+        self._unused = asyncio.Event()
+        self._unused.set()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait."""
+        return len(self._waiting)
+
+    @property
+    def waiting_since(self) -> float | None:
+        """When the oldest of them came, on the monotonic clock; None: none waits."""
+        return min(self._waiting.values(), default=None)
+
+    def take(self) -> None:
+        """Count a lease."""
+        self.held += 1
+        self.last_used = time.monotonic()
+        self._unused.clear()
+
+    def give_back(self) -> None:
+        """A leased request has ended."""
+        self.held -= 1
+        self.last_used = time.monotonic()
+        if self.held == 0:
+            self._unused.set()
+
+    async def wait(self, patience: float) -> None:
+        """Wait until a lease is granted, and hold it then.
+
+        Raises TimeoutError after ``patience`` seconds, and what the request is refused with.
+        """
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[granted] = time.monotonic()
+        try:
+            async with asyncio.timeout(patience):
+                await granted
+        except (TimeoutError, asyncio.CancelledError):
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                self.give_back()
+            raise
+        finally:
+            self._waiting.pop(granted, None)
+
+    def grant(self) -> None:
+        """Give a lease to every request that waits."""
+        for waiter in self._end_waiting():
+            self.take()
+            waiter.set_result(None)
+
+    def refuse(self, error: Exception) -> None:
+        """Have every request that waits raise ``error``."""
+        for waiter in self._end_waiting():
+            waiter.set_exception(error)
+
+    async def unused(self, patience: float) -> None:
+        """Wait until nobody uses the model, but ``patience`` seconds at most."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._unused.wait(), patience)
+
+    def _end_waiting(self) -> list[asyncio.Future[None]]:
+        waiters = [waiter for waiter in self._waiting if not waiter.done()]
+        self._waiting.clear()
+        return waiters
