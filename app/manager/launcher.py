@@ -113,7 +113,8 @@ class LocalWorker:
     async def end(self, grace: float) -> None:
         """Give the process ``grace`` seconds to end by itself, then kill it and wait."""
         try:
-            await asyncio.wait_for(self.wait(), grace)
+            async with asyncio.timeout(grace):
+                await self.wait()
         except TimeoutError:
             # By its id, which is still its own: Popen.kill may reap it before its descendants end.
             with suppress(ProcessLookupError):

@@ -75,7 +75,8 @@ class Leases:
     async def unused(self, patience: float) -> None:
         """Wait until nobody uses the model, but ``patience`` seconds at most."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._unused.wait(), patience)
+            async with asyncio.timeout(patience):
+                await self._unused.wait()
 
     def _end_waiting(self) -> list[asyncio.Future[None]]:
         waiters = [waiter for waiter in self._waiting if not waiter.done()]

@@ -246,8 +246,8 @@ class ManagedModel:
         has been sent elsewhere meanwhile."""
         if self.state is ModelState.READY:
             self._board.move(ModelState.DRAINING, reason=reason, towards=towards)
-        elif self.state is not ModelState.DRAINING and self._life is not None:
-            self._life.cancel()
+        elif self.state is not ModelState.DRAINING:
+            self._end_life()
         departure = asyncio.create_task(self._leave(towards, reason))
         self._departures.append(departure)
         departure.add_done_callback(self._departures.remove)
@@ -259,8 +259,8 @@ class ManagedModel:
                 await self.leases.unused(self._surroundings.server.drain_timeout)
             if asyncio.current_task() is not self._departures[-1]:
                 return
+            self._end_life()
             if self._life is not None:
-                self._life.cancel()
                 await asyncio.wait([self._life])
             match towards:
                 case ModelState.UNLOADED:
@@ -270,6 +270,13 @@ class ManagedModel:
                     self.begin()
                 case _:
                     self._board.move(towards, reason=reason)
+
+    def _end_life(self) -> None:
+        """Cancel what keeps the model loaded, once, so that its own ending is not cut short."""
+        if self._residence is not None:
+            self._residence.retire()
+        if self._life is not None and not self._life.cancelling():
+            self._life.cancel()
 
     def _served(self) -> LeasedModel:
         """What a lease lends. Raises ModelUnavailable where a worker was lost meanwhile."""

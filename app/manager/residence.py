@@ -69,6 +69,10 @@ class Residence:
             waiting=status.waiting + sum(load.waiting for load in loads),
         )
 
+    def retire(self) -> None:
+        """Have the status go its own way, whatever the workers do until they are gone."""
+        self.replicas = self.served = None
+
     async def run(self) -> None:
         """Serve until it is cancelled; no worker is left then.
 

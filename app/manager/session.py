@@ -74,8 +74,10 @@ class Session:
     async def _close(self) -> None:
         self._watching.cancel()
         self.client.shut_down(ModelUnavailable("The model was stopped before the request ended."))
-        await self._worker.end(EXIT_SECONDS)
-        await self.client.close()
+        try:
+            await self._worker.end(EXIT_SECONDS)
+        finally:
+            await self.client.close()
 
     async def _watch(self, watchdog: Watchdog) -> str:
         closing = asyncio.create_task(self.client.wait_closed())
@@ -104,6 +106,10 @@ async def _connect(worker: WorkerProcess) -> WorkerClient:
         if exiting.done():
             raise WorkerLost(exiting.result())
         raise WorkerLost(f"the worker did not listen within {CONNECT_SECONDS:g} s")
+    except asyncio.CancelledError:
+        if connecting.done():
+            await connecting.result().close()
+        raise
     finally:
         connecting.cancel()
         exiting.cancel()
