@@ -202,7 +202,7 @@ class ManagedModel:
 
     def _rest(self) -> None:
         """Be UNLOADED until somebody asks for the model."""
-        self._board.move(ModelState.UNLOADED)
+        self._board.move(ModelState.UNLOADED, reason="until the next request")
         if self.leases.waiting:
             self._load()
 

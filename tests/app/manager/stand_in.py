@@ -2,10 +2,10 @@
 
 import asyncio
 import itertools
+import socket
 import tempfile
 from collections.abc import Coroutine
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -37,24 +37,19 @@ class StandIn:
 
     pid = None
 
-    def __init__(self, folder: Path) -> None:
-        self.model_options: dict[str, object] = {}
-        self._socket = folder / "worker.sock"
+    def __init__(self, folder: str) -> None:
+        self.address = f"{folder}.sock"
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.setblocking(False)
+        self._listener.bind(self.address)
+        self._listener.listen()
         self._ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._writers: list[asyncio.StreamWriter] = []
-        self._server: asyncio.Server | None = None
-
-    @property
-    def address(self) -> str:
-        return str(self._socket)
+        self._run(self._serve())
 
     @property
     def lives(self) -> bool:
         return not self._ended.done()
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_unix_server(self._accept, self._socket)
 
     async def wait(self) -> str:
         return await asyncio.shield(self._ended)
@@ -72,23 +67,35 @@ class StandIn:
         if self._ended.done():
             return
         self._ended.set_result(how)
-        if self._server is not None:
-            self._server.close()
-        for writer in self._writers:
-            writer.close()
+        self._listener.close()
         for task in self._tasks:
             task.cancel()
-
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.append(writer)
-        self._run(self._serve(FrameReader(reader, Command), writer))
 
     def _run(self, doing: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(doing)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, commands: FrameReader[Command], writer: asyncio.StreamWriter) -> None:
+    async def _serve(self) -> None:
+        """Serve the first who connects, until it hangs up or the worker is to end."""
+        reader, writer = await asyncio.open_unix_connection(sock=await self._connection())
+        try:
+            await self._obey(FrameReader(reader, Command), writer)
+        finally:
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
+        self.die("the worker exited with status 0")
+
+    async def _connection(self) -> socket.socket:
+        """The first connection; looked for again and again, so that nothing can be cancelled
+        halfway."""
+        while True:
+            with suppress(BlockingIOError):
+                return self._listener.accept()[0]
+            await asyncio.sleep(0.0005)
+
+    async def _obey(self, commands: FrameReader[Command], writer: asyncio.StreamWriter) -> None:
         while command := await commands.read():
             match command:
                 case Load(config):
@@ -96,8 +103,7 @@ class StandIn:
                 case Generate(request):
                     self._run(self._generate(request.id, request.max_tokens or 1, writer))
                 case Shutdown():
-                    break
-        self.die("the worker exited with status 0")
+                    return
 
     async def _load(self, config: EngineConfig, writer: asyncio.StreamWriter) -> None:
         options = config.options
@@ -140,12 +146,9 @@ class StandInLauncher:
     async def launch(
         self, engine: str, python: str | None, log: Log, placement: Placement = ANYWHERE
     ) -> StandIn:
-        folder = Path(self._folder.name, str(next(self._numbers)))
-        folder.mkdir()
-        worker = StandIn(folder)
+        worker = StandIn(f"{self._folder.name}/{next(self._numbers)}")
         self.workers.append(worker)
         self.most_at_once = max(self.most_at_once, len(self.alive))
-        await worker.start()
         return worker
 
     @property

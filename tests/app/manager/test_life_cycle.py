@@ -2,19 +2,22 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from codeserve.app.manager import manager as manager_module
+from codeserve.app.manager import resolution
 from codeserve.app.manager.events import EventKind
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.residency import Limits
+from codeserve.app.manager.resolution import Resolution
 from codeserve.app.manager.restarts import RestartPolicy
 from codeserve.app.manager.status import ModelState
 from codeserve.app.settings import ModelSettings, ServerSettings
@@ -91,31 +94,31 @@ class World:
         return [one if isinstance(one, str) else type(one).__name__ for one in outcomes]
 
     def _act(self, action: str, model_id: str, number: int) -> None:
-        manager = self.manager
         match action:
-            case "launch":
-                self._do(self._launch(model_id))
-            case "terminate":
-                self._do(manager.terminate(model_id))
-            case "restart":
-                self._do(manager.restart(model_id))
             case "request":
                 self._requests.append(asyncio.create_task(self._request(model_id, number + 1)))
-            case "give up":
-                if self._requests:
-                    self._requests[number % len(self._requests)].cancel()
-            case "crash":
-                if alive := self.launcher.alive:
-                    alive[number % len(alive)].die("the worker was killed by SIGSEGV")
-            case "unload":
-                self._do(manager.unload(model_id))
-            case "pin" | "unpin":
-                self._do(self._pin(model_id, action == "pin"))
-            case "cancel":
-                self._do(self._cancel(model_id))
+            case "give up" if self._requests:
+                self._requests[number % len(self._requests)].cancel()
+            case "crash" if alive := self.launcher.alive:
+                alive[number % len(alive)].die("the worker was killed by SIGSEGV")
+            case action if operation := self._operation(action, model_id):
+                self._doing.append(asyncio.create_task(_or_refused(operation)))
 
-    def _do(self, action: Coroutine[Any, Any, object]) -> None:
-        self._doing.append(asyncio.create_task(_or_refused(action)))
+    def _operation(self, action: str, model_id: str) -> Coroutine[Any, Any, object] | None:
+        match action:
+            case "launch":
+                return self._launch(model_id)
+            case "terminate":
+                return self.manager.terminate(model_id)
+            case "restart":
+                return self.manager.restart(model_id)
+            case "unload":
+                return self.manager.unload(model_id)
+            case "pin" | "unpin":
+                return self._pin(model_id, action == "pin")
+            case "cancel":
+                return self._cancel(model_id)
+        return None
 
     async def _launch(self, model_id: str) -> None:
         model = ModelSettings(id=model_id, engine="fake", path=self._weights, **MODELS[model_id])
@@ -141,21 +144,30 @@ class World:
 
 
 async def _or_refused(action: Coroutine[Any, Any, object]) -> None:
-    try:
+    with suppress(ServingError):
         await action
-    except ServingError:
-        pass
 
 
 @pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models take turns every few milliseconds."""
+def haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models take turns every few milliseconds, and are looked for once."""
     limits = partial(Limits, patience=0.02, residence=0.01, lull=0.002)
     monkeypatch.setattr(manager_module, "Limits", limits)
+    found: dict[str, Resolution] = {}
+
+    def resolve(model: ModelSettings, *where: Any) -> Resolution:
+        if model.id not in found:
+            found[model.id] = resolution.resolve(model, *where)
+        return found[model.id]
+
+    monkeypatch.setattr(manager_module, "resolve", resolve)
 
 
 @settings(
-    max_examples=30, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+    max_examples=60,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
 )
 @given(steps=STEPS, max_loaded=st.integers(1, 3))
 def test_models_come_and_go_in_any_order_and_nothing_is_lost(
