@@ -133,10 +133,10 @@ class Room:
         for model_id in decision.refuse.keys() & self._wanting.keys():
             refusal = RoomRefused(f"{decision.refuse[model_id]}.")
             self._wanting.pop(model_id).granted.set_exception(refusal)
-        for model_id, one in self._taking.items():
-            one.tenant.set_closed(model_id in decision.close)
         for model_id in decision.evict:
             self._taking[model_id].tenant.unload("others need its memory")
+        for model_id, one in self._taking.items():
+            one.tenant.set_closed(model_id in decision.close)
         for model_id in decision.load:
             one = self._taking[model_id] = self._wanting.pop(model_id)
             one.granted.set_result(None)

@@ -166,7 +166,6 @@ def haste(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(
     max_examples=60,
     deadline=None,
-    phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 @given(steps=STEPS, max_loaded=st.integers(1, 3))
