@@ -27,6 +27,13 @@ class Leases:
         return len(self._waiting)
 
     @property
+    def last_used_at(self) -> float | None:
+        """``last_used`` in Unix time."""
+        if self.last_used is None:
+            return None
+        return time.time() - (time.monotonic() - self.last_used)
+
+    @property
     def waiting_since(self) -> float | None:
         """When the oldest of them came, on the monotonic clock; None: none waits."""
         return min(self._waiting.values(), default=None)

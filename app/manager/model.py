@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -50,19 +49,7 @@ class ManagedModel:
         self._resolution = resolution
         self._placements = placements
         self._surroundings = surroundings
-        self._board = StatusBoard(
-            ModelStatus(
-                id=settings.id,
-                state=ModelState.PENDING,
-                created=int(time.time()),
-                spec=settings.model_dump(mode="json", exclude_none=True),
-                engine=resolution.choice.engine,
-                engine_reason=resolution.choice.reason,
-                pinned=settings.pinned,
-                replicas=len(placements),
-            ),
-            self._note,
-        )
+        self._board = StatusBoard.at_launch(resolution, len(placements), self._note)
         self._logger = logging.LoggerAdapter(logger, {"model": settings.id})
         self._changed = changed
         self._closed = False
@@ -79,10 +66,8 @@ class ManagedModel:
             self._board.status,
             log_tail=tuple(self.log.recent(TAIL_LINES)),
             waiting=self.leases.waiting,
+            last_used=self.leases.last_used_at,
         )
-        if self.leases.last_used is not None:
-            ago = time.monotonic() - self.leases.last_used
-            status = replace(status, last_used=time.time() - ago)
         return status if self._residence is None else self._residence.report(status)
 
     @property
@@ -257,11 +242,11 @@ class ManagedModel:
         async with self._leaving:
             if self.state is ModelState.DRAINING:
                 await self.leases.unused(self._surroundings.server.drain_timeout)
-            if asyncio.current_task() is not self._departures[-1]:
-                return
             self._end_life()
             if self._life is not None:
                 await asyncio.wait([self._life])
+            if asyncio.current_task() is not self._departures[-1]:
+                return
             match towards:
                 case ModelState.UNLOADED:
                     self._rest()

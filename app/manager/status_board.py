@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Self
 
 from msgspec.structs import replace
 
+from codeserve.app.manager.resolution import Resolution
 from codeserve.app.manager.status import ModelState, ModelStatus
 from codeserve.engines.errors import ModelUnavailable
 
@@ -47,6 +49,22 @@ class StatusBoard:
         """When the model entered its state."""
         self._changed = changed
         self._news = asyncio.Event()
+
+    @classmethod
+    def at_launch(cls, resolution: Resolution, replicas: int, changed: Changed) -> Self:
+        """The board of a model that was launched just now."""
+        settings = resolution.settings
+        status = ModelStatus(
+            id=settings.id,
+            state=ModelState.PENDING,
+            created=int(time.time()),
+            spec=settings.model_dump(mode="json", exclude_none=True),
+            engine=resolution.choice.engine,
+            engine_reason=resolution.choice.reason,
+            pinned=settings.pinned,
+            replicas=replicas,
+        )
+        return cls(status, changed)
 
     @property
     def state(self) -> ModelState:
