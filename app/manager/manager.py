@@ -200,6 +200,7 @@ class ModelManager:
         self._stopped = True
         await asyncio.gather(*(model.stop() for model in self._models.values()))
         await self._remembered.finish()
+        self.events.close()
         self._room.close()
 
     def _launched(self, model: ModelSettings) -> Job | None:

@@ -146,6 +146,7 @@ class ManagedModel:
             self._stopping = self._depart(ModelState.STOPPED, "terminated")
             self.leases.refuse(self._board.unavailable())
         await asyncio.shield(self._stopping)
+        self.log.close()
 
     @property
     def waits_for_requests(self) -> bool:
