@@ -79,7 +79,7 @@ def resolve(settings: ModelSettings, catalog: Catalog, engines: Available) -> Re
 def _from_catalog(
     settings: ModelSettings, model_name: str, catalog: Catalog, engines: Available
 ) -> Resolution:
-    selection = _select(settings, model_name, catalog)
+    selection = select(settings, model_name, catalog)
     spec = selection.spec
     is_full = spec.model_format is ModelFormat.PYTORCH
     loading = _loading(selection.quantization) if is_full else None
@@ -103,14 +103,14 @@ def _sources(selection: Selection, hub: Hub | None) -> tuple[Artifact, ...]:
         raise InvalidRequest(str(error), param="hub") from error
 
 
-def _select(settings: ModelSettings, model_name: str, catalog: Catalog) -> Selection:
+def select(settings: ModelSettings, model_name: str, catalog: Catalog) -> Selection:
     """The spec that is asked for. Raises UnknownSpec.
 
     Where an engine is asked for and no format, the format is one that the engine loads, if it
     loads any that there is.
     """
 
-    def select(model_format: str | None) -> Selection:
+    def of_format(model_format: str | None) -> Selection:
         return catalog.select(
             model_name,
             size_in_billions=settings.size_in_billions,
@@ -121,10 +121,10 @@ def _select(settings: ModelSettings, model_name: str, catalog: Catalog) -> Selec
     if settings.engine is not None and settings.model_format is None:
         for model_format in (ModelFormat.GGUF, *ModelFormat):
             with suppress(UnknownSpec):
-                selection = select(model_format)
+                selection = of_format(model_format)
                 if settings.engine in selection.spec.engines:
                     return selection
-    return select(settings.model_format)
+    return of_format(settings.model_format)
 
 
 def _from_path(settings: ModelSettings, catalog: Catalog, engines: Available) -> Resolution:
