@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from difflib import get_close_matches
+from functools import cached_property
 
 from codeserve.app.environments.engines import Engines
 from codeserve.app.manager.events import EventKind, ModelEvent
@@ -56,7 +57,7 @@ class ModelManager:
         self.planner = Planner(settings)
         self.events = Journal[ModelEvent](EVENTS)
         self._settings = settings
-        self._room = Room(self._limits)
+        self._room = Room(lambda: self._limits)
         self._surroundings = Surroundings(
             server=settings,
             launcher=launcher,
@@ -86,6 +87,8 @@ class ModelManager:
         placements = await asyncio.to_thread(self._weigh, resolution)
         if (job := self._launched(model)) is not None:
             return job
+        if model.id in self._models:
+            self._models[model.id].log.close()
         managed = ManagedModel(resolution, placements, self._surroundings, self._note)
         self._models[model.id] = managed
         job = self._jobs.begin(model.id)
@@ -230,7 +233,9 @@ class ModelManager:
         self.planner.check(resolution, requirement)
         return placements
 
+    @cached_property
     def _limits(self) -> Limits:
+        """The room of all models; what the machine has does not change."""
         return Limits(budget=self.planner.limits(), max_loaded=self._settings.max_loaded)
 
     def _note(self, before: ModelStatus, after: ModelStatus, reason: str) -> None:
