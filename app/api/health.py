@@ -44,13 +44,13 @@ def health_router(manager: ModelManager) -> APIRouter:
         return Healthy()
 
     async def readyz(model: str | None = None) -> Response:
-        """200 when no model loads for the first time and at least one serves; with ``model``,
-        when that one serves."""
+        """200 when no model loads for the first time and at least one serves, or would load on
+        request; with ``model``, when that one does."""
         if model is not None:
             status = manager.status(model)
-            return _answer([status], ready=_is_ready(status))
+            return _answer([status], ready=_can_serve(status))
         models = manager.models()
-        serving = not models or any(map(_is_ready, models))
+        serving = not models or any(map(_can_serve, models))
         return _answer(models, ready=serving and not any(map(_is_new, models)))
 
     router.add_api_route("/livez", livez, summary="Is the server alive?")
@@ -68,8 +68,8 @@ def health_router(manager: ModelManager) -> APIRouter:
     return router
 
 
-def _is_ready(status: ModelStatus) -> bool:
-    return status.state is ModelState.READY
+def _can_serve(status: ModelStatus) -> bool:
+    return status.state in (ModelState.READY, ModelState.UNLOADED)
 
 
 def _is_new(status: ModelStatus) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from fastapi import APIRouter
 
+from codeserve.app.api.admin.router import admin_router
 from codeserve.app.api.anthropic.router import anthropic_router
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.health import health_router
@@ -14,11 +15,15 @@ from codeserve.app.api.openai.embeddings import embeddings_router
 from codeserve.app.api.openai.router import openai_router
 from codeserve.app.api.responses.router import responses_router
 from codeserve.app.manager.manager import ModelManager
+from codeserve.app.registrations import Registrations
 
 
-def api_routers(manager: ModelManager, responder: Responder) -> Iterator[APIRouter]:
-    """The routers of the dialects that this server speaks."""
+def api_routers(
+    manager: ModelManager, registrations: Registrations, responder: Responder
+) -> Iterator[APIRouter]:
+    """The routers of the dialects that this server speaks; the first that has a path serves it."""
     yield health_router(manager)
+    yield admin_router(manager, registrations, responder.keepalive_seconds)
     yield openai_router(manager, responder)
     yield embeddings_router(manager)
     yield ollama_router(manager, responder)

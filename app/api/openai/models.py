@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from codeserve.app.api.admin.origin import Ability, Origin, origin_of, spelling
 from codeserve.app.api.openai.model_types import ModelCard, ModelDetails, ModelList, ModelMeta
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.status import ModelStatus
@@ -16,20 +17,25 @@ class ModelsHandler:
 
     async def list_models(self) -> ModelList:
         """Every served model."""
-        return ModelList(data=[ModelCard(**_card(status)) for status in self._manager.models()])
+        statuses = self._manager.models()
+        return ModelList(data=[ModelCard(**self._fields(status)) for status in statuses])
 
     async def show_model(self, model_id: str) -> ModelDetails:
         """One served model with all that is known of it."""
         status = self._manager.status(model_id)
         return ModelDetails(
-            **_card(status),
+            **self._fields(status),
             **_loaded(status.info),
             engine_reason=status.engine_reason,
             log_tail=list(status.log_tail),
-            restarts=status.restarts,
-            running=status.running,
-            waiting=status.waiting,
         )
+
+    def card(self, model_id: str) -> ModelCard:
+        """One served model as it is listed. Raises ModelNotFound."""
+        return ModelCard(**self._fields(self._manager.status(model_id)))
+
+    def _fields(self, status: ModelStatus) -> dict[str, Any]:
+        return _card(status) | _xinference(status, origin_of(status, self._manager.catalog))
 
 
 def _card(status: ModelStatus) -> dict[str, Any]:
@@ -39,22 +45,44 @@ def _card(status: ModelStatus) -> dict[str, Any]:
         "created": status.created,
         "root": status.id,
         "meta": info and _meta(info),
-        "model_ability": _abilities(info),
         "state": status.state,
         "phase": status.phase,
         "progress": status.progress,
+        "bytes_done": status.bytes_done,
+        "bytes_total": status.bytes_total,
         "max_model_len": info and info.context_length,
         "context_length": info and info.context_length,
         "engine": status.engine,
         "device": info and info.device,
+        "pinned": status.pinned,
+        "memory_bytes": status.memory_bytes,
+        "last_used": status.last_used,
+        "replicas_ready": status.replicas_ready,
+        "running": status.running,
+        "waiting": status.waiting,
+        "restarts": status.restarts,
         "error": status.error,
     }
 
 
-def _abilities(info: EngineInfo | None) -> list[str]:
-    if info is None:
-        return []
-    return ["generate"] if info.variant.chat_template is None else ["chat"]
+def _xinference(status: ModelStatus, origin: Origin) -> dict[str, Any]:
+    return {
+        "model_ability": [_ability(status.info) if status.info else origin.ability],
+        "model_name": origin.model_name,
+        "model_engine": spelling(status.engine),
+        "model_format": origin.model_format,
+        "model_size_in_billions": origin.size,
+        "quantization": origin.quantization,
+        "model_description": origin.description,
+        "model_lang": list(origin.languages),
+        "model_version": origin.version,
+        "replica": status.replicas,
+        "accelerators": [str(index) for index in status.spec.get("gpu_idx", ())],
+    }
+
+
+def _ability(info: EngineInfo) -> Ability:
+    return "generate" if info.variant.chat_template is None else "chat"
 
 
 def _meta(info: EngineInfo) -> ModelMeta:
