@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from codeserve.app.api.admin.errors import AdminErrors
 from codeserve.app.api.anthropic.errors import AnthropicErrors
 from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.llama_cpp.errors import LlamaCppErrors
@@ -21,9 +22,19 @@ from codeserve.app.edge.shapes import ErrorShapes
 from codeserve.app.edge.sse import let_streams_finish
 from codeserve.app.edge.unread import ReadToTheEnd
 from codeserve.app.manager.manager import ModelManager
+from codeserve.app.registrations import Registrations, families_folder
 from codeserve.app.settings import ServerSettings, Settings
 
 OLLAMA = "/api"
+
+ADMIN = (
+    "/v1/models",
+    "/v1/jobs",
+    "/v1/events",
+    "/v1/engines",
+    "/v1/model_registrations",
+    "/v1/cache",
+)
 
 ERROR_SHAPES = ErrorShapes(
     default=OpenAIErrors(),
@@ -34,6 +45,7 @@ ERROR_SHAPES = ErrorShapes(
         "/completion": LlamaCppErrors(),
         "/completions": LlamaCppErrors(),
         "/infill": LlamaCppErrors(),
+        **dict.fromkeys(ADMIN, AdminErrors()),
     },
 )
 
@@ -43,7 +55,9 @@ def build_app(settings: Settings, manager: ModelManager) -> FastAPI:
     let_streams_finish()
     app = DocumentedApi(ERROR_SHAPES, _middleware(settings.server))
     install_error_handlers(app)
-    for router in api_routers(manager, Responder(settings.server.keepalive_seconds)):
+    registrations = Registrations(manager.catalog, families_folder(settings.server))
+    responder = Responder(settings.server.keepalive_seconds)
+    for router in api_routers(manager, registrations, responder):
         app.include_router(router)
     return app
 
