@@ -56,7 +56,7 @@ class RunningModel(ModelEntry):
     """A model that is ready."""
 
     expires_at: str
-    """Never: models stay loaded."""
+    """Never: no time tells when others will need its room."""
     size_vram: int
     """``size``, if its device is not the CPU."""
     context_length: int

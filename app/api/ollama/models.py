@@ -63,17 +63,22 @@ class ModelsHandler:
         """One model: its context length, its prompt forms, and what it can do."""
         model_id = served_id(self._manager, body.model)
         status = self._manager.status(model_id)
-        async with self._manager.lease(model_id) as model:
-            info, prompts = model.info, model.prompts
+        info = status.info or await self._load(model_id)
         return ShownModel(
             modelfile=f"# codeserve serves this model; it has no Modelfile.\nFROM {model_id}\n",
             parameters=f"num_ctx {info.context_length}",
             template=_template(info.variant),
             details=_details(status),
             model_info=_model_info(model_id, info),
-            capabilities=_capabilities(prompts),
+            capabilities=_capabilities(PromptFormat(info.variant)),
             modified_at=_launched(status),
         )
+
+    async def _load(self, model_id: str) -> EngineInfo:
+        """What is there once a model has been loaded. Editors show every model that is listed, so
+        what is known without that is not asked for again."""
+        async with self._manager.lease(model_id) as model:
+            return model.info
 
     async def pull(self, body: PullRequest) -> PullStatus:
         """Make sure that a model is there: it is if it is ready. Nothing is downloaded here."""
