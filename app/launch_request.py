@@ -55,6 +55,15 @@ MEANINGLESS: Mapping[str, Sequence[Any]] = {
 """What Xinference knows and this server cannot do, and the values, besides null, that ask for
 nothing. No model here brings code of its own to trust, and none thinks aloud."""
 
+FIELDS: Mapping[str, str] = {
+    "engine": "model_engine",
+    "family": "model_name",
+    "id": "model_uid",
+    "path": "model_path",
+    "size_in_billions": "model_size_in_billions",
+}
+"""Fields of the settings that the request calls otherwise."""
+
 Text = Annotated[str, StringConstraints(min_length=1)]
 Count = Annotated[int, Field(ge=1, lt=2**31)]
 
@@ -172,7 +181,8 @@ class LaunchRequest(BaseModel):
             )
         except ValidationError as error:
             first = error.errors()[0]
-            raise InvalidRequest(first["msg"], param=_field(first["loc"])) from error
+            field = str(first["loc"][0]) if first["loc"] else None
+            raise InvalidRequest(first["msg"], param=request_field(field)) from error
 
     def _from_catalog(self) -> dict[str, Any]:
         return {
@@ -238,12 +248,6 @@ def _size(size: str | float | None) -> str | int | float | None:
     return int(size) if isinstance(size, float) and size.is_integer() else size
 
 
-def _field(location: Sequence[int | str]) -> str | None:
-    """The request's name of a field of the settings."""
-    names = {
-        "engine": "model_engine",
-        "path": "model_path",
-        "size_in_billions": "model_size_in_billions",
-    }
-    name = str(location[0]) if location else ""
-    return names.get(name, name) or None
+def request_field(name: str | None) -> str | None:
+    """What the request calls the field ``name`` of the settings."""
+    return FIELDS.get(name, name) if name else None

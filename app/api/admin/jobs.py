@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from codeserve.app.api.admin.job_types import JobList, JobReply
 from codeserve.app.api.admin.streams import event_stream
 from codeserve.app.edge.sse import EventStream
+from codeserve.app.manager.jobs import Job
 from codeserve.app.manager.manager import ModelManager
 
 
@@ -25,13 +26,13 @@ class JobsHandler:
 
     async def watch_job(self, job_id: str) -> EventStream:
         """The job now, whenever it has changed, and at its end, with which the stream ends."""
-        self._manager.job(job_id)
-        return event_stream(self._moments(job_id), self._keepalive_seconds)
+        return event_stream(_moments(self._manager.watch(job_id)), self._keepalive_seconds)
 
     async def cancel_job(self, job_id: str) -> JobReply:
-        """End a launch, of which nothing is left then; an ended one stays as it is."""
+        """End a launch, of which nothing is left then. One that has ended is refused."""
         return JobReply.of(await self._manager.cancel(job_id))
 
-    async def _moments(self, job_id: str) -> AsyncIterator[dict[str, object]]:
-        async for job in self._manager.watch(job_id):
-            yield JobReply.of(job).model_dump(mode="json")
+
+async def _moments(jobs: AsyncIterator[Job]) -> AsyncIterator[dict[str, object]]:
+    async for job in jobs:
+        yield JobReply.of(job).model_dump(mode="json")

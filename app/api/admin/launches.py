@@ -4,10 +4,10 @@ from fastapi import Request
 
 from codeserve.app.api.admin.job_types import JobReply, Launched, LaunchProgress
 from codeserve.app.edge.disconnect import until_disconnect
-from codeserve.app.launch_request import LaunchRequest
+from codeserve.app.launch_request import LaunchRequest, request_field
 from codeserve.app.manager.jobs import Job, JobState
 from codeserve.app.manager.manager import ModelManager
-from codeserve.engines.errors import ModelLoadError, ModelUnavailable
+from codeserve.engines.errors import ModelLoadError, ModelUnavailable, ServingError
 
 DOWNLOADING = "downloading"
 DOWNLOAD_SHARE = 0.8
@@ -28,7 +28,11 @@ class LaunchHandler:
         Launching what is there already does nothing, unless it has failed. The launch goes on
         when the client goes away; the model comes back when the server is restarted.
         """
-        job = await self._manager.launch(body.settings(), remember=True)
+        try:
+            job = await self._manager.launch(body.settings(), remember=True)
+        except ServingError as error:
+            error.param = request_field(error.param)
+            raise
         return await self._answer(request, job, wait_ready=wait_ready)
 
     async def restart(self, request: Request, model_id: str, wait_ready: bool = True) -> Launched:
@@ -42,7 +46,8 @@ class LaunchHandler:
         return LaunchProgress(progress=_overall(job), job=JobReply.of(job))
 
     async def cancel(self, model_id: str) -> JobReply:
-        """End the launch of a model, of which nothing is left then; an ended one stays as it is."""
+        """End the launch of a model, of which nothing is left then; one that has ended is
+        refused."""
         job = self._manager.job_of(model_id)
         return JobReply.of(await self._manager.cancel(job.id))
 
