@@ -1,16 +1,21 @@
 """Which engines load which specs of a family on this machine, and why others do not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated
 
+import msgspec
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict
 
+from codeserve.app.api.admin.family import find_family
 from codeserve.app.api.admin.model_kind import check_kind
 from codeserve.app.api.admin.origin import spelling
 from codeserve.app.environments.abilities import of_spec
 from codeserve.app.environments.choice import choose
+from codeserve.app.environments.engines import Engines, Installation
+from codeserve.app.environments.needs import NEEDS
 from codeserve.app.manager.manager import ModelManager
+from codeserve.app.settings import UNQUANTIZED
 from codeserve.engines import registry
 from codeserve.engines.errors import InvalidRequest
 from codeserve.engines.types import LoadQuantization
@@ -44,6 +49,37 @@ class Match(BaseModel):
     """Why it does not."""
 
 
+class Snapshot(msgspec.Struct, frozen=True):
+    """The engines of this machine at one moment; looking them up takes a while."""
+
+    has_gpu: bool
+    found: Mapping[str, Installation | None]
+
+    @classmethod
+    def of(cls, engines: Engines) -> "Snapshot":
+        """Look up every engine but those of tests."""
+        names = [name for name in engines.names if name not in registry.HIDDEN]
+        return cls(engines.has_gpu, {name: engines.find(name) for name in names})
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Every engine, installed or not."""
+        return tuple(self.found)
+
+    def find(self, engine: str) -> Installation | None:
+        """Where an engine is installed; None: it is not."""
+        return self.found[engine]
+
+    def absence(self, engine: str) -> str | None:
+        """Why an engine does not run here, whatever it is to load; None: it does."""
+        found = self.found[engine]
+        if found is None:
+            return f"{engine} is not installed. Install it with: {NEEDS[engine].install}"
+        if found.device(self.has_gpu) is None:
+            return f"{engine} is installed as its build for CUDA, but there is no NVIDIA GPU."
+        return None
+
+
 class EnginesHandler:
     """Serves what engines and families have in common."""
 
@@ -57,57 +93,17 @@ class EnginesHandler:
         `detailed` every engine, format, size and quantisation in a row of its own, with the
         reason where the engine does not load it."""
         check_kind(model_type)
-        matches = list(self._matches(self._manager.catalog.family(model_name)))
+        family = find_family(self._manager.catalog, model_name)
+        engines = Snapshot.of(self._manager.engines)
         if detailed:
-            return matches
-        engines = dict.fromkeys(match.engine for match in matches)
-        return {
-            spelling(engine): _summary(
-                model_name, [match for match in matches if match.engine == engine]
-            )
-            for engine in engines
-        }
+            return [row for name in engines.names for row in _rows(name, family, engines)]
+        return {spelling(name): _summary(name, family, engines) for name in engines.names}
 
     def of_family_alone(
         self, model_name: str, detailed: Detailed = False
     ) -> dict[str, list[LoadableSpec] | str] | list[Match]:
         """The same for the only type of models that there is."""
         return self.of_family("LLM", model_name, detailed)
-
-    def _matches(self, family: ModelFamily) -> Iterator[Match]:
-        for engine in self._manager.engines.names:
-            if engine in registry.HIDDEN:
-                continue
-            for spec in family.specs:
-                for quantization in spec.quantizations:
-                    reason = self._obstacle(engine, spec, quantization)
-                    yield Match(
-                        engine=engine,
-                        model_format=spec.model_format,
-                        model_size_in_billions=size_of(spec),
-                        quantization=quantization,
-                        loads=reason is None,
-                        reason=reason,
-                    )
-
-    def _obstacle(self, engine: str, spec: ModelSpec, quantization: str) -> str | None:
-        """Why ``engine`` does not load the spec here; None: it does."""
-        is_full = spec.model_format is ModelFormat.PYTORCH
-        loading = (
-            LoadQuantization(quantization)
-            if is_full and quantization in tuple(LoadQuantization)
-            else None
-        )
-        weights = of_spec(spec.model_format, loading)
-        engines = self._manager.engines
-        try:
-            choose(engine, weights, engines, among=spec.engines)
-        except InvalidRequest as error:
-            return error.message
-        found = engines.find(engine)
-        if found is not None and found.device(engines.has_gpu) is None:
-            return f"{engine} is installed as its build for CUDA, but there is no NVIDIA GPU."
-        return None
 
 
 def size_of(spec: ModelSpec) -> int | str:
@@ -116,17 +112,42 @@ def size_of(spec: ModelSpec) -> int | str:
     return int(size) if size.isdecimal() else size
 
 
-def _summary(model_name: str, matches: list[Match]) -> list[LoadableSpec] | str:
+def _rows(engine: str, family: ModelFamily, engines: Snapshot) -> Iterator[Match]:
+    for spec in family.specs:
+        for quantization in spec.quantizations:
+            reason = _obstacle(engine, spec, quantization, engines)
+            yield Match(
+                engine=engine,
+                model_format=spec.model_format,
+                model_size_in_billions=size_of(spec),
+                quantization=quantization,
+                loads=reason is None,
+                reason=reason,
+            )
+
+
+def _obstacle(engine: str, spec: ModelSpec, quantization: str, engines: Snapshot) -> str | None:
+    """Why ``engine`` does not load the spec here; None: it does."""
+    is_full = spec.model_format is ModelFormat.PYTORCH
+    loading = LoadQuantization(quantization) if is_full and quantization != UNQUANTIZED else None
+    try:
+        choose(engine, of_spec(spec.model_format, loading), engines, among=spec.engines)
+    except InvalidRequest as error:
+        return error.message
+    return engines.absence(engine)
+
+
+def _summary(engine: str, family: ModelFamily, engines: Snapshot) -> list[LoadableSpec] | str:
     loadable: dict[tuple[str, int | str], list[str]] = {}
-    for match in matches:
-        if match.loads:
-            key = match.model_format, match.model_size_in_billions
-            loadable.setdefault(key, []).append(match.quantization)
+    for row in _rows(engine, family, engines):
+        if row.loads:
+            key = row.model_format, row.model_size_in_billions
+            loadable.setdefault(key, []).append(row.quantization)
     if not loadable:
-        return matches[0].reason or ""
+        return engines.absence(engine) or f"{engine} loads no weights of {family.model_name}."
     return [
         LoadableSpec(
-            model_name=model_name,
+            model_name=family.model_name,
             model_format=model_format,
             model_size_in_billions=size,
             quantizations=quantizations,

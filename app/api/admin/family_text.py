@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from typing import Any
 
+from codeserve.app.edge.bodies import LONE_SURROGATE
 from codeserve.engines.errors import InvalidRequest
 
 FOREIGN = frozenset({"model_ability", "model_family", "model_lang", "model_specs", "version"})
@@ -24,7 +25,8 @@ def family_text(definition: str) -> str:
             f"The family's definition is no JSON: {error}", param="model"
         ) from error
     _refuse_foreign(fields)
-    return "".join(f"{_key(name)} = {_value(value)}\n" for name, value in _present(fields).items())
+    pairs = (f"{_scalar(name)} = {_value(one)}\n" for name, one in _present(fields).items())
+    return "".join(pairs)
 
 
 def _parse_toml(definition: str) -> Mapping[str, Any]:
@@ -49,23 +51,27 @@ def _refuse_foreign(fields: Mapping[str, Any]) -> None:
         )
 
 
-def _key(name: str) -> str:
-    return json.dumps(name)
-
-
 def _value(value: Any) -> str:
-    """JSON's scalars are TOML's; null, which TOML lacks, stands for what is left out."""
     match value:
         case dict():
-            pairs = (f"{_key(name)} = {_value(one)}" for name, one in _present(value).items())
+            pairs = (f"{_scalar(name)} = {_value(one)}" for name, one in _present(value).items())
             return f"{{{', '.join(pairs)}}}"
         case list():
             return f"[{', '.join(map(_value, value))}]"
         case None:
             raise InvalidRequest("A list of the family's definition holds null.", param="model")
         case _:
-            return json.dumps(value).replace("\x7f", "\\u007f")
+            return _scalar(value)
+
+
+def _scalar(value: object) -> str:
+    """JSON's scalars are TOML's, but for one character and for halves of surrogate pairs."""
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if not text.isascii() and LONE_SURROGATE.search(text):
+        raise InvalidRequest("The definition holds half a surrogate pair.", param="model")
+    return text
 
 
 def _present(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """What is not null, for which TOML has no word."""
     return {name: value for name, value in fields.items() if value is not None}

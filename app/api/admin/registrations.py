@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Query
 
+from codeserve.app.api.admin.family import find_family
 from codeserve.app.api.admin.family_text import family_text
 from codeserve.app.api.admin.model_kind import check_kind, check_worker
 from codeserve.app.api.admin.origin import origin_of
@@ -17,8 +18,8 @@ from codeserve.app.api.admin.registration_types import (
 from codeserve.app.manager.events import EventKind, ModelEvent
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.registrations import Registrations
-from codeserve.engines.errors import InvalidRequest, NothingStored, UnsupportedFeature
-from codeserve.model_specs.errors import SpecError, UnknownSpec
+from codeserve.engines.errors import InvalidRequest, UnsupportedFeature
+from codeserve.model_specs.errors import SpecError
 from codeserve.model_specs.spec import ModelFamily
 
 Detailed = Annotated[bool, Query(description="With all that is known of each.")]
@@ -46,7 +47,7 @@ class RegistrationsHandler:
     async def show_family(self, model_type: str, model_name: str) -> RegisteredFamily:
         """One family with its specs."""
         check_kind(model_type)
-        return self._describe(self._find(model_name))
+        return self._describe(find_family(self._manager.catalog, model_name))
 
     async def register(self, model_type: str, body: Registration) -> RegisteredFamily:
         """Add a family of your own, for good: it can be launched at once."""
@@ -69,7 +70,7 @@ class RegistrationsHandler:
     async def unregister(self, model_type: str, model_name: str) -> None:
         """Remove a registered family of which no model is launched."""
         check_kind(model_type)
-        self._find(model_name)
+        find_family(self._manager.catalog, model_name)
         users = [
             status.id
             for status in self._manager.models()
@@ -80,13 +81,6 @@ class RegistrationsHandler:
         except SpecError as error:
             raise InvalidRequest(str(error), param="model_name") from error
         self._note(EventKind.UNREGISTERED, model_name)
-
-    def _find(self, model_name: str) -> ModelFamily:
-        """Raises NothingStored for a family that there is not."""
-        try:
-            return self._manager.catalog.family(model_name)
-        except UnknownSpec as error:
-            raise NothingStored(error.message, param="model_name") from error
 
     def _describe(self, family: ModelFamily) -> RegisteredFamily:
         own = {one.model_name for one in self._registrations.families()}

@@ -39,6 +39,7 @@ def test_null_is_left_out() -> None:
         ("model_name", "no TOML"),
         ("{model_name", "no JSON"),
         ('{"a": [null]}', "null"),
+        (r'{"a": "\ud800"}', "surrogate"),
         ('{"version": 2, "model_specs": []}', "Xinference's words"),
         ("model_specs = []", "Xinference's words"),
     ],

@@ -1,3 +1,4 @@
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -65,7 +66,7 @@ def test_followers_do_not_keep_a_server_from_ending(start_server: Any, make_mode
         request = client.build_request("GET", "/v1/events?follow=true")
         told = events(client.send(request, stream=True))
         assert next(told)["kind"] == "launched"
-    with client:
+    with closing(client):
         assert [one["state"] for one in told][-1] == "stopped"
 
 
