@@ -35,6 +35,19 @@ class NotReady(BaseModel):
     models: list[ModelProgress]
 
 
+class Startup:
+    """The time in which requests had better wait for models that load for the first time. What
+    is launched later keeps nobody from the others."""
+
+    def __init__(self) -> None:
+        self._over = False
+
+    def is_over(self, models: list[ModelStatus]) -> bool:
+        """Whether every model has once been loaded, or has failed, or loads on request."""
+        self._over = self._over or not any(map(_is_new, models))
+        return self._over
+
+
 def health_router(manager: ModelManager) -> APIRouter:
     """The probes: ``/livez``, ``/readyz``, ``/health`` and ``/v1/health``."""
     router = APIRouter(tags=["health"])
@@ -43,15 +56,17 @@ def health_router(manager: ModelManager) -> APIRouter:
         """The process answers."""
         return Healthy()
 
+    startup = Startup()
+
     async def readyz(model: str | None = None) -> Response:
-        """200 when no model loads for the first time and at least one serves, or would load on
-        request; with ``model``, when that one does."""
+        """200 when the models of the start have been loaded and at least one serves, or would
+        load on request; with ``model``, when that one does."""
         if model is not None:
             status = manager.status(model)
             return _answer([status], ready=_can_serve(status))
         models = manager.models()
         serving = not models or any(map(_can_serve, models))
-        return _answer(models, ready=serving and not any(map(_is_new, models)))
+        return _answer(models, ready=startup.is_over(models) and serving)
 
     router.add_api_route("/livez", livez, summary="Is the server alive?")
     for path in ("/readyz", "/health", "/v1/health"):

@@ -22,6 +22,9 @@ from tests.app.conftest import RunningServer
 MODEL = "short"
 """Its context ends every generation soon."""
 
+LAUNCH = "/v1/models"
+"""A launch starts processes and downloads; its fields have tests of their own."""
+
 DOCUMENTED = [
     not_a_server_error,
     content_type_conformance,
@@ -104,7 +107,7 @@ def documented(client: httpx.Client) -> dict[str, list[Any]]:
             ].values()
         ]
         for path, item in paths.items()
-        if "requestBody" in item.get("post", {}) and "{" not in path
+        if "requestBody" in item.get("post", {}) and "{" not in path and path != LAUNCH
     }
 
 
@@ -112,7 +115,8 @@ def test_every_response_is_as_documented(server: RunningServer) -> None:
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     for operation in schema.get_all_operations():
         assert isinstance(operation, Ok), operation
-        assert_as_documented(operation.ok())
+        if (operation.ok().method, operation.ok().path) != ("post", LAUNCH):
+            assert_as_documented(operation.ok())
 
 
 @bounded(150)
@@ -153,6 +157,8 @@ def assert_as_documented(operation: schemathesis.APIOperation[Any, Any, Any, Any
     def ask(case: schemathesis.Case[Any]) -> None:
         if isinstance(case.body, dict) and isinstance(case.body.get("model"), str):
             case.body["model"] = MODEL
+        if case.query:
+            case.query.pop("follow", None)  # What follows a journal has no end.
         case.call_and_validate(checks=DOCUMENTED, timeout=30)
 
     ask()

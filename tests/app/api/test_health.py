@@ -45,3 +45,26 @@ def test_a_server_that_loads_is_not_ready_and_says_how_far_it_is(
     assert response.headers["retry-after"] == "1"
     (model,) = response.json()["models"]
     assert (model["state"], model["progress"]) == ("loading", 0.0)
+
+
+def test_a_model_that_loads_on_request_can_serve(start_server: Any, make_model: Any) -> None:
+    lazy = make_model("lazy").model_copy(update={"load": "on_demand"})
+    with start_server(lazy) as server, server.client() as client:
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/readyz", params={"model": "lazy"}).status_code == 200
+
+
+def test_a_model_that_is_launched_later_keeps_nobody_from_the_others(
+    start_server: Any, make_model: Any
+) -> None:
+    with start_server(make_model("first")) as server, server.client() as client:
+        assert client.get("/readyz").status_code == 200
+        body = {
+            "model_uid": "later",
+            "model_path": "/dev/null",
+            "model_engine": "fake",
+            "load_seconds": 60,
+        }
+        client.post("/v1/models?wait_ready=false", json=body)
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/readyz", params={"model": "later"}).status_code == 503

@@ -5,6 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
+from codeserve.app.api.admin.router import LAUNCHES
+from codeserve.app.launch_request import LaunchRequest
 from tests.app.api.admin.launching import begin, events, fake, launch, states, wait_until
 from tests.app.conftest import RunningServer
 
@@ -203,6 +205,11 @@ def test_weights_that_are_not_there_leave_the_reason(own_client: httpx.Client) -
     response = own_client.post("/v1/models", json=body)
     assert response.status_code in (400, 500)
     assert "/nowhere/mine.gguf" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("body", LAUNCHES.values())
+def test_documented_launches_are_read(body: dict[str, Any]) -> None:
+    assert LaunchRequest.model_validate(body).settings().options == {}
 
 
 @pytest.mark.parametrize("what", ["progress", "logs"])
