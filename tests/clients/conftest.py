@@ -51,7 +51,16 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(models: Path) -> Iterator[Server]:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the server keeps for its user lies in a folder of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("XDG_DATA_HOME", "XDG_STATE_HOME"):
+            patch.setenv(name, str(tmp_path_factory.mktemp(name.lower())))
+        yield
+
+
+@pytest.fixture(scope="session")
+def server(models: Path, home: None) -> Iterator[Server]:
     """One server of three models: the embedded one and the tiny DeepSeek Coder in both roles."""
     running = Server.start(models, CONFIG)
     yield running
