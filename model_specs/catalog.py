@@ -110,6 +110,7 @@ class Catalog:
         """
         family = self.family(model_name)
         size = _choose(
+            "size_in_billions",
             f"size of {model_name}",
             None if size_in_billions is None else str(size_in_billions).replace(".", "_"),
             [spec.size_in_billions for spec in family.specs],
@@ -118,13 +119,16 @@ class Catalog:
             str(spec.model_format): spec for spec in family.specs if spec.size_in_billions == size
         }
         default = ModelFormat.GGUF if ModelFormat.GGUF in specs else None
-        chosen = _choose(f"format of {model_name} {size}", model_format or default, specs)
+        chosen = _choose(
+            "model_format", f"format of {model_name} {size}", model_format or default, specs
+        )
         spec = specs[chosen]
         return Selection(
             family,
             spec,
             family.variant(spec.variant),
             _choose(
+                "quantization",
                 f"quantization of {model_name} {size} {chosen}",
                 quantization or spec.default_quantization,
                 spec.quantizations,
@@ -132,14 +136,14 @@ class Catalog:
         )
 
 
-def _choose(what: str, asked: str | None, choices: Iterable[str]) -> str:
+def _choose(param: str, what: str, asked: str | None, choices: Iterable[str]) -> str:
     names = list(dict.fromkeys(choices))
     if asked is None and len(names) == 1:
         return names[0]
     if asked is None:
-        raise UnknownSpec(f"No {what} was chosen; there are {', '.join(names)}.")
+        raise UnknownSpec(f"No {what} was chosen; there are {', '.join(names)}.", param=param)
     if asked not in names:
-        raise UnknownSpec(_unknown(what, asked, names))
+        raise UnknownSpec(_unknown(what, asked, names), param=param)
     return asked
 
 

@@ -8,10 +8,12 @@ class SpecError(ValueError):
 class UnknownSpec(LookupError):
     """No family, spec or quantisation of that name; the message lists what there is."""
 
-    def __init__(self, message: str) -> None:
-        """``message`` names what was asked for and what can be had."""
+    def __init__(self, message: str, *, param: str = "model_name") -> None:
+        """``message`` names what was asked for and what can be had; ``param`` is the setting at
+        fault."""
         super().__init__(message)
         self.message = message
+        self.param = param
 
 
 class PromptError(ValueError):

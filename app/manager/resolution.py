@@ -72,7 +72,7 @@ def resolve(settings: ModelSettings, catalog: Catalog, engines: Available) -> Re
             return _from_catalog(settings, model_name, catalog, engines)
         return _from_path(settings, catalog, engines)
     except UnknownSpec as error:
-        param = "model_name" if model_name is not None else "family"
+        param = error.param if model_name is not None else "family"
         raise InvalidRequest(error.message, param=param) from error
 
 

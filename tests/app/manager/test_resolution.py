@@ -92,7 +92,7 @@ def test_an_engine_that_the_catalogue_does_not_know_may_load_any_path(catalog: C
         ({"model_name": "deepseek-codr"}, "model_name", "Did you mean deepseek-coder"),
         (
             {"model_name": "deepseek-coder", "size_in_billions": "2"},
-            "model_name",
+            "size_in_billions",
             "There are 1_3, .*33",
         ),
         ({"path": Path("/m.gguf"), "family": "deepseek"}, "family", "There are deepseek-coder,"),

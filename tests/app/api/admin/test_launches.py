@@ -157,9 +157,9 @@ def test_a_restarted_model_is_answered_when_it_serves_again(own_client: httpx.Cl
     ("fields", "param", "hint"),
     [
         ({"model_name": "deepseek-codr"}, "model_name", "Did you mean deepseek-coder"),
-        ({"model_size_in_billions": "1_4"}, "model_name", "1_3"),
-        ({"model_format": "gguf"}, "model_name", "ggufv2"),
-        ({"model_format": "ggufv2", "quantization": "Q4_K_N"}, "model_name", "Q4_K_M"),
+        ({"model_size_in_billions": "1_4"}, "model_size_in_billions", "1_3"),
+        ({"model_format": "gguf"}, "model_format", "ggufv2"),
+        ({"model_format": "ggufv2", "quantization": "Q4_K_N"}, "quantization", "Q4_K_M"),
         ({"model_engine": "vlm"}, "model_engine", "vllm"),
         ({"model_engine": "vLLM", "model_format": "ggufv2"}, "model_engine", "llama.cpp"),
     ],
