@@ -83,6 +83,8 @@ class ModelCard(XinferenceCard, OpenAICard):
 class ModelDetails(ModelCard):
     """A served model with all that is known of it."""
 
+    spec: dict[str, Any]
+    """What it was launched with, in the words of the config file."""
     engine_reason: str
     """Why this engine."""
     engine_version: str | None

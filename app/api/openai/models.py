@@ -26,6 +26,7 @@ class ModelsHandler:
         return ModelDetails(
             **self._fields(status),
             **_loaded(status.info),
+            spec=dict(status.spec),
             engine_reason=status.engine_reason,
             log_tail=list(status.log_tail),
         )
