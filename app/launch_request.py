@@ -20,7 +20,8 @@ from codeserve.app.settings import ModelSettings
 from codeserve.engines.errors import InvalidRequest, UnsupportedFeature
 from codeserve.model_specs.spec import Hub, ModelFormat
 
-ID = re.compile(r"[^\s/?#%\\\x00-\x1f\x7f]+(/[^\s/?#%\\\x00-\x1f\x7f]+)*")
+PART = r"(?!\.{1,2}(?:/|$))[^\s/?#%\\\x00-\x1f\x7f]+"
+ID = re.compile(rf"{PART}(?:/{PART})*")
 
 RESERVED = frozenset(
     {
@@ -231,7 +232,7 @@ def _check_id(model_uid: str) -> None:
     if not ID.fullmatch(model_uid):
         raise InvalidRequest(
             f"Invalid 'model_uid': {model_uid!r} is no id. Write letters, digits and signs other "
-            "than spaces, ?, #, % and backslashes; slashes only within.",
+            "than spaces, ?, #, % and backslashes; slashes only within, and no part of dots alone.",
             param="model_uid",
         )
     last = model_uid.rpartition("/")[2]

@@ -111,6 +111,7 @@ def documented(client: httpx.Client) -> dict[str, list[Any]]:
     }
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("tagged", [True, False], ids=["admin", "other"])
 def test_every_response_is_as_documented(server: RunningServer, tagged: bool) -> None:
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")

@@ -153,6 +153,7 @@ def test_a_type_of_models_that_is_not_served_is_unsupported() -> None:
         ({"model_uid": "/a"}, "model_uid", "no id"),
         ({"model_uid": "a//b"}, "model_uid", "no id"),
         ({"model_uid": "a?b"}, "model_uid", "no id"),
+        ({"model_uid": "a/.."}, "model_uid", "no id"),
         ({"model_uid": "org/logs"}, "model_uid", "must not end in 'logs'"),
         ({"model_path": "/a.gguf", "model_format": "awq"}, "model_format", "ggufv2"),
         ({"model_path": "/a", "model_format": "ggufv2"}, "model_format", "pytorch or gptq or awq"),

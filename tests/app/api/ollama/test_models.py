@@ -51,6 +51,18 @@ def test_show_says_what_a_model_can_do(client: httpx.Client, body: dict[str, str
     assert "FROM short" in shown["modelfile"]
 
 
+def test_an_unloaded_model_is_listed_and_shown_but_does_not_run(
+    start_server: Any, make_model: Any
+) -> None:
+    with start_server(make_model("idle")) as server, server.client() as client:
+        assert client.post("/v1/models/idle/unload").status_code == 200
+        assert list(by_name(client, "/api/tags")) == ["idle"]
+        assert by_name(client, "/api/ps") == {}
+        shown = client.post("/api/show", json={"model": "idle"}).json()
+        assert shown["details"]["family"] == "fake"
+        assert client.get("/v1/models/idle").json()["state"] == "unloaded"
+
+
 def test_a_model_that_is_not_ready_cannot_be_shown(client: httpx.Client) -> None:
     response = client.post("/api/show", json={"model": "broken"})
     assert response.status_code == 503
