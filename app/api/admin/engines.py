@@ -129,7 +129,10 @@ def _rows(engine: str, family: ModelFamily, engines: Snapshot) -> Iterator[Match
 def _obstacle(engine: str, spec: ModelSpec, quantization: str, engines: Snapshot) -> str | None:
     """Why ``engine`` does not load the spec here; None: it does."""
     is_full = spec.model_format is ModelFormat.PYTORCH
-    loading = LoadQuantization(quantization) if is_full and quantization != UNQUANTIZED else None
+    is_loading = is_full and quantization != UNQUANTIZED
+    if is_loading and quantization not in tuple(LoadQuantization):
+        return f"Weights cannot be quantised to {quantization!r} while they are loaded."
+    loading = LoadQuantization(quantization) if is_loading else None
     try:
         choose(engine, of_spec(spec.model_format, loading), engines, among=spec.engines)
     except InvalidRequest as error:

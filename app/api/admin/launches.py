@@ -7,11 +7,14 @@ from codeserve.app.edge.disconnect import until_disconnect
 from codeserve.app.launch_request import LaunchRequest, request_field
 from codeserve.app.manager.jobs import Job, JobState
 from codeserve.app.manager.manager import ModelManager
+from codeserve.app.manager.status import ModelState
 from codeserve.engines.errors import ModelLoadError, ModelUnavailable, ServingError
 
 DOWNLOADING = "downloading"
 DOWNLOAD_SHARE = 0.8
-"""Of a launch, as Xinference counts it."""
+"""Of a launch."""
+BEFORE_DOWNLOAD = (ModelState.PENDING, ModelState.PULLING)
+"""Phases in which nothing is there yet."""
 
 
 class LaunchHandler:
@@ -75,9 +78,9 @@ def _check(job: Job) -> None:
 
 
 def _overall(job: Job) -> float:
-    """The share of the whole launch that is done; it does not go back within one launch."""
+    """The share of the whole launch that is done."""
     if job.state is JobState.SUCCEEDED:
         return 1.0
     if job.phase == DOWNLOADING:
         return DOWNLOAD_SHARE * (job.progress or 0.0)
-    return 0.0 if job.phase == "pending" else DOWNLOAD_SHARE
+    return 0.0 if job.phase in BEFORE_DOWNLOAD else DOWNLOAD_SHARE

@@ -3,6 +3,8 @@ from typing import Any
 import httpx
 import pytest
 
+from codeserve.app.api.admin.router import FAMILY
+
 
 @pytest.mark.parametrize("path", ["/v1/engines/LLM/deepseek-coder", "/v1/engines/deepseek-coder"])
 def test_engines_are_listed_with_what_they_load_here(client: httpx.Client, path: str) -> None:
@@ -34,6 +36,17 @@ def test_every_pair_of_engine_and_weights_has_its_reason(client: httpx.Client) -
         assert (row["reason"] is None) is row["loads"]
     vllm = next(row for row in gguf if row["engine"] == "vllm")
     assert "cannot load a GGUF file" in vllm["reason"]
+
+
+def test_a_quantisation_that_no_engine_knows_has_its_reason(own_client: httpx.Client) -> None:
+    text = FAMILY.replace('"ggufv2"', '"pytorch"').replace("Q4_K_M", "Int3")
+    text = text.replace("llama.cpp", "transformers")
+    registered = own_client.post("/v1/model_registrations/LLM", json={"model": text})
+    assert registered.status_code == 200, registered.text
+    rows = own_client.get("/v1/engines/LLM/my-coder?detailed=true").json()
+    assert {row["loads"] for row in rows} == {False}
+    assert "'Int3'" in rows[0]["reason"]
+    own_client.delete("/v1/model_registrations/LLM/my-coder")
 
 
 def test_an_unknown_family_lists_those_that_there_are(client: httpx.Client) -> None:
