@@ -10,12 +10,27 @@ from codeserve.app.cli.bench import bench
 from codeserve.app.cli.chat import chat
 from codeserve.app.cli.complete import complete
 from codeserve.app.cli.doctor import doctor
+from codeserve.app.cli.engine import engine
 from codeserve.app.cli.engines import engines_app
+from codeserve.app.cli.events import events
+from codeserve.app.cli.launch import launch
 from codeserve.app.cli.launch_options import LaunchCommand
+from codeserve.app.cli.list import list_launched
+from codeserve.app.cli.logs import logs
 from codeserve.app.cli.models import models_app
 from codeserve.app.cli.parity import parity
+from codeserve.app.cli.pin import pin
 from codeserve.app.cli.plan import plan
+from codeserve.app.cli.ps import ps
+from codeserve.app.cli.register import register
+from codeserve.app.cli.registrations import registrations
+from codeserve.app.cli.restart import restart
 from codeserve.app.cli.serve import serve
+from codeserve.app.cli.terminate import terminate
+from codeserve.app.cli.unload import unload
+from codeserve.app.cli.unregister import unregister
+
+INSPECTION = "Measure and inspect"
 
 
 def _print_version(wanted: bool) -> None:
@@ -42,13 +57,34 @@ def build_cli() -> typer.Typer:
     cli.command()(serve)
     cli.command()(chat)
     cli.command()(complete)
-    cli.command()(bench)
-    cli.command()(parity)
-    cli.command(cls=LaunchCommand)(plan)
-    cli.command()(doctor)
-    cli.add_typer(models_app, name="models")
-    cli.add_typer(engines_app, name="engines")
+    _add_models(cli, "Models of a running server")
+    _add_families(cli, "What can be served")
+    cli.command(rich_help_panel=INSPECTION)(bench)
+    cli.command(rich_help_panel=INSPECTION)(parity)
+    cli.command(rich_help_panel=INSPECTION)(doctor)
     return cli
+
+
+def _add_models(cli: typer.Typer, panel: str) -> None:
+    cli.command(cls=LaunchCommand, rich_help_panel=panel)(launch)
+    cli.command("list", rich_help_panel=panel)(list_launched)
+    cli.command(rich_help_panel=panel)(ps)
+    cli.command(rich_help_panel=panel)(terminate)
+    cli.command(rich_help_panel=panel)(restart)
+    cli.command(rich_help_panel=panel)(pin)
+    cli.command(rich_help_panel=panel)(unload)
+    cli.command(rich_help_panel=panel)(logs)
+    cli.command(rich_help_panel=panel)(events)
+
+
+def _add_families(cli: typer.Typer, panel: str) -> None:
+    cli.add_typer(models_app, name="models", rich_help_panel=panel)
+    cli.add_typer(engines_app, name="engines", rich_help_panel=panel)
+    cli.command(rich_help_panel=panel)(engine)
+    cli.command(cls=LaunchCommand, rich_help_panel=panel)(plan)
+    cli.command(rich_help_panel=panel)(registrations)
+    cli.command(rich_help_panel=panel)(register)
+    cli.command(rich_help_panel=panel)(unregister)
 
 
 def main() -> None:

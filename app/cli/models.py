@@ -1,12 +1,11 @@
 """``codeserve models``: what can be served."""
 
-import json
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from codeserve.app.cli.failure import USAGE_ERROR, fail
+from codeserve.app.cli.tables import print_json, print_table
 from codeserve.model_specs.errors import SpecError, UnknownSpec
 
 if TYPE_CHECKING:
@@ -25,10 +24,10 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
         return
     families = [_family_row(family) for family in _load_catalog().families]
     if as_json:
-        _print_json(families)
+        print_json(families)
         return
     columns = ("model_name", "sizes", "formats", "abilities", "description")
-    _print_table(columns, [[_cell(row[column]) for column in columns] for row in families])
+    print_table(columns, [[_cell(row[column]) for column in columns] for row in families])
 
 
 @models_app.command("show")
@@ -42,10 +41,10 @@ def show_model(
         fail(error.message, USAGE_ERROR)
     specs = [_spec_row(family, spec) for spec in family.specs]
     if as_json:
-        _print_json({**_family_row(family), "specs": specs})
+        print_json({**_family_row(family), "specs": specs})
         return
     columns = ("size", "format", "context", "quantizations", "engines", "hubs")
-    _print_table(columns, [[_cell(row[column]) for column in columns] for row in map(_mark, specs)])
+    print_table(columns, [[_cell(row[column]) for column in columns] for row in map(_mark, specs)])
     typer.echo("* is the default.")
     files = [
         [row["size"], file["quantization"], _gigabytes(file, "file_gb"), _gigabytes(file, "ram_gb")]
@@ -54,7 +53,7 @@ def show_model(
     ]
     if files:
         typer.echo()
-        _print_table(("size", "GGUF quantization", "file (GB)", "RAM (GB)"), files)
+        print_table(("size", "GGUF quantization", "file (GB)", "RAM (GB)"), files)
         typer.echo(
             "RAM is for a small context without GPU offload; ~ is an estimate from the number of "
             "parameters."
@@ -118,19 +117,3 @@ def _gigabytes(file: dict[str, Any], key: str) -> str:
 
 def _cell(value: object) -> str:
     return ", ".join(value) if isinstance(value, list | dict) else str(value)
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)

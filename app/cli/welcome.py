@@ -19,15 +19,19 @@ def welcome(url: str, models: list[ModelStatus]) -> str:
     DeepSeek Coder."""
     first = models[0]
     chats = first.info is not None and PromptFormat(first.info.variant).can_chat
-    example = _chat_example(url, first.id) if chats else _completion_example(url, first.id)
     return (
         f"\ncodeserve is ready on {url} with {', '.join(status.id for status in models)}\n"
         f"{''.join(map(_engine_line, models))}\n"
-        f"Ask it with curl:\n\n{example[0]}\n\n"
-        f"Or with Python (pip install openai):\n\n{example[1]}\n\n"
+        f"{first_request(url, first.id, chats=chats)}\n"
         "To serve DeepSeek Coder instead, stop this server and run:\n\n"
         f"{command_path()} serve --model {DEEPSEEK_CODER}\n"
     )
+
+
+def first_request(url: str, model_id: str, *, chats: bool) -> str:
+    """How to ask a model, in curl and in Python."""
+    curl, python = (_chat_example if chats else _completion_example)(url, model_id)
+    return f"Ask it with curl:\n\n{curl}\n\nOr with Python (pip install openai):\n\n{python}\n"
 
 
 def _engine_line(status: ModelStatus) -> str:
