@@ -1,6 +1,7 @@
 """The options that say what to launch and how: those of Xinference's ``launch``, and our own."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
@@ -168,7 +169,7 @@ def launch_request(  # noqa: PLR0913 - the options
         "model_size_in_billions": size_in_billions,
         "model_format": model_format,
         "quantization": quantization,
-        "model_path": model_path,
+        "model_path": model_path and os.path.abspath(os.path.expanduser(model_path)),
         "replica": replica,
         "n_gpu": n_gpu,
         "gpu_idx": gpu_idx,
@@ -226,6 +227,10 @@ def _parsed(text: str) -> Any:
     if text in CONSTANTS:
         return CONSTANTS[text]
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_refuse)
     except ValueError:
         return text
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
