@@ -1,6 +1,7 @@
 """``codeserve engine``: which engines can load a model, and why others cannot."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -59,8 +60,9 @@ def _among(matches: Sequence[Match], key: str, wanted: str) -> Sequence[Match]:
     found = [match for match in matches if str(match[key]) == wanted]
     if not found:
         there = dict.fromkeys(str(match[key]) for match in matches)
+        near = sorted(there, key=lambda name: SequenceMatcher(None, wanted, name).ratio())
         what = key.removeprefix("model_").replace("_", " ")
-        fail(f"there is no {what} {wanted!r} of it; there are {', '.join(there)}", USAGE_ERROR)
+        fail(f"no {what} is called {wanted!r}; there are {', '.join(near[::-1])}", USAGE_ERROR)
     return found
 
 

@@ -26,9 +26,8 @@ def register(
     except OSError as error:
         fail(f"{file}: {error.strerror}", USAGE_ERROR)
     with ServerClient(endpoint, api_key) as server:
-        body = {"model": definition, "persist": True}
-        answer = server.ask("POST", "/v1/model_registrations/LLM", body)
+        answer = server.ask("POST", "/v1/model_registrations/LLM", {"model": definition})
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"{file} is registered")
+        typer.echo(f"{answer['model_name']} is registered")

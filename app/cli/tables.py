@@ -30,5 +30,5 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
         table.add_column(column, no_wrap=number == 0, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    console = Console()
-    console.print(table, width=None if console.is_terminal else UNBROKEN)
+    width = None if Console().is_terminal else UNBROKEN
+    Console(width=width).print(table)

@@ -14,7 +14,7 @@ def unregister(
     api_key: ApiKey = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take back what `register` added; models of the family that run go on."""
+    """Take back what `register` added; no launched model may be of the family."""
     from codeserve.app.cli.client import ServerClient
     from codeserve.app.cli.tables import print_json
 
