@@ -10,7 +10,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from codeserve.app.cli.tables import print_json_line
-from codeserve.app.manager.jobs import Job
+from codeserve.app.manager.jobs import Job, JobState
 
 LINES_PER_PHASE = 10
 """A line is written each time that such a part of a phase is done."""
@@ -60,7 +60,7 @@ class JobBars(JobDisplay):
     def __init__(self, console: Console) -> None:
         text = TextColumn("{task.description}", markup=False)
         detail = TextColumn("{task.fields[detail]}", markup=False)
-        columns = (SpinnerColumn(), text, BarColumn(), TimeElapsedColumn(), detail)
+        columns = (SpinnerColumn(finished_text="✓"), text, BarColumn(), TimeElapsedColumn(), detail)
         self._progress = Progress(*columns, console=console)
         self._phase = ""
         self._task: TaskID | None = None
@@ -80,7 +80,7 @@ class JobBars(JobDisplay):
     def show(self, job: Job) -> None:
         """Move the bar of the phase, or begin another one."""
         if job.phase != self._phase or job.state.ended:
-            self._finish()
+            self._end_phase(done=job.state in (JobState.RUNNING, JobState.SUCCEEDED))
         if job.state.ended:
             return
         if self._task is None:
@@ -97,7 +97,9 @@ class JobBars(JobDisplay):
         """Write ``text`` above the bars."""
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _finish(self) -> None:
+    def _end_phase(self, *, done: bool) -> None:
+        if self._task is not None and done:
+            self._progress.update(self._task, total=1.0, completed=1.0)
         if self._task is not None:
             self._progress.stop_task(self._task)
             self._task = None

@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
+
+from codeserve.app.cli.main import build_cli
+from tests.app.conftest import RunningServer, fake_model, running_server
 
 COMMAND = Path(sys.executable).with_name("codeserve")
 
@@ -66,3 +70,20 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., ServeProcess]]:
     for one in started:
         one.process.kill()
         one.process.wait()
+
+
+@pytest.fixture(scope="module")
+def operated() -> Iterator[RunningServer]:
+    """A server on which a test launches models of its own and ends them."""
+    with running_server(fake_model("fast")) as running:
+        yield running
+
+
+@pytest.fixture
+def command(operated: RunningServer) -> Callable[..., Result]:
+    """Run a command against the operated server, in this process."""
+
+    def run(name: str, *arguments: str) -> Result:
+        return CliRunner().invoke(build_cli(), [name, "--endpoint", operated.url, *arguments])
+
+    return run
