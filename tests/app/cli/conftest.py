@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -87,3 +89,33 @@ def command(operated: RunningServer) -> Callable[..., Result]:
         return CliRunner().invoke(build_cli(), [name, "--endpoint", operated.url, *arguments])
 
     return run
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[int, str, str], str]]:
+    """Start a server that gives one answer to everything; its address."""
+    servers: list[HTTPServer] = []
+
+    def start(status: int, content_type: str, body: str) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(status)
+                self.send_header("content-type", content_type)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"]))
+                self.do_GET()
+
+            def log_message(self, *args: object) -> None: ...
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -1,45 +1,15 @@
 import json
 import socket
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import typer
 
 from codeserve.app.cli.client import ServerClient
+from codeserve.app.cli.following import follow_job
 
 Answer = tuple[int, str, str]
-
-
-@pytest.fixture
-def answering() -> Iterator[Callable[[int, str, str], str]]:
-    """Start a server that gives one answer to everything; its address."""
-    servers: list[HTTPServer] = []
-
-    def start(status: int, content_type: str, body: str) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self.send_response(status)
-                self.send_header("content-type", content_type)
-                self.end_headers()
-                self.wfile.write(body.encode())
-
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["content-length"]))
-                self.do_GET()
-
-            def log_message(self, *args: object) -> None: ...
-
-        server = HTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def refusal(capsys: pytest.CaptureFixture[str], url: str, *, complete: bool = False) -> str:
@@ -106,3 +76,57 @@ def test_a_server_without_models_is_one_line(
 ) -> None:
     url = answering(200, "application/json", '{"data": []}')
     assert refusal(capsys, url) == f"codeserve: {url} serves no model\n"
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 2), (404, 2), (401, 1), (503, 1)])
+def test_what_a_server_refuses_as_a_mistake_is_a_usage_error(
+    answering: Callable[..., str], capsys: pytest.CaptureFixture[str], status: int, code: int
+) -> None:
+    body = json.dumps({"error": {"message": "no such size"}})
+    url = answering(status, "application/json", body)
+    with ServerClient(url) as client:
+        for ask in (lambda: client.ask("POST", "/", {}), lambda: list(client.follow("/"))):
+            with pytest.raises(typer.Exit) as ended:
+                ask()
+            assert ended.value.exit_code == code
+            assert capsys.readouterr().err == "codeserve: no such size\n"
+
+
+def test_events_are_followed_until_they_end(
+    answering: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = 'data: {"a": 1}\n\n: ping\n\ndata: {"error": null}\n\n'
+    with ServerClient(answering(200, "text/event-stream", good)) as client:
+        assert list(client.follow("/")) == [{"a": 1}, {"error": None}]
+    bad = 'data: {"a": 1}\n\ndata: {"error": {"message": "lost"}}\n\n'
+    lost = answering(200, "text/event-stream", bad)
+    with ServerClient(lost) as client, pytest.raises(typer.Exit):
+        list(client.follow("/"))
+    assert capsys.readouterr().err == "codeserve: lost\n"
+
+
+def test_the_key_is_sent_as_a_bearer_token() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        asked = threads.submit(ServerClient(url, "secret").ask, "GET", "/")
+        connection, _ = listener.accept()
+        with connection:
+            head = connection.recv(10_000).decode().lower()
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        assert asked.result(30) == {}
+    assert "\r\nauthorization: bearer secret\r\n" in head
+
+
+def test_what_is_no_address_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "localhost:8000 is no address" in refusal(capsys, "localhost:8000")
+
+
+def test_a_job_whose_end_is_not_told_is_a_failure(
+    answering: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = {"id": "1", "model": "mine", "created": 0.0}
+    url = answering(200, "text/event-stream", f"data: {json.dumps(job)}\n\n")
+    with ServerClient(url) as client, pytest.raises(typer.Exit):
+        follow_job(client, {"job": job}, as_json=False)
+    said = f"{url} no longer tells how 'mine' goes on; see: codeserve ps"
+    assert capsys.readouterr().err == f"mine: pending\ncodeserve: {said}\n"
