@@ -1,6 +1,7 @@
 """Which engine loads some weights on this machine, and why."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Protocol
 
 import msgspec
@@ -85,9 +86,12 @@ def _check(
 ) -> None:
     """Refuse an engine that does not exist or can never load the weights."""
     if asked not in available.names:
-        there = ", ".join(name for name in available.names if name not in registry.HIDDEN)
+        there = [name for name in available.names if name not in registry.HIDDEN]
+        near = get_close_matches(asked, there, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise InvalidRequest(
-            f"There is no engine called {asked!r}. There are: {there}.", param="engine"
+            f"There is no engine called {asked!r}.{hint} There are: {', '.join(there)}.",
+            param="engine",
         )
     if among is None and asked not in BUILT_IN:
         return  # Nothing is known against a third-party engine.
