@@ -165,11 +165,11 @@ def launch_lines() -> Iterator[LaunchLine]:
             for engine, quantization in _choices(model_format):
                 if (family, size, quantization) in MISSING:
                     continue
-                arguments = ("launch", "--model-engine", engine, "--model-name", family)
-                arguments += ("--size-in-billions", size, "--model-format", model_format)
-                arguments += ("--quantization", quantization)
+                line = f"launch --model-engine {engine} --model-name {family} "
+                line += f"--size-in-billions {size} --model-format {model_format} "
+                line += f"--quantization {quantization}"
                 sources = _sources(model_format, size, repository, pin, quantization)
-                yield LaunchLine(arguments, engine.lower(), tuple(sources))
+                yield LaunchLine(tuple(line.split()), engine.lower(), tuple(sources))
 
 
 def _choices(model_format: str) -> Iterator[tuple[str, str]]:

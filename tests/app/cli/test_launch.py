@@ -142,7 +142,7 @@ def test_ctrl_c_ends_the_command_and_not_the_launch(operated: RunningServer) -> 
         ("-n deepseek-coder -s 13", "There are 1_3, 6_7, 7, 33."),
         ("-n deepseek-coder -s 1_3 -f gguf", "Did you mean ggufv2?"),
         ("-n deepseek-coder -s 1_3 -f ggufv2 -q Q4_K", "Did you mean Q4_K_"),
-        ("-n deepseek-coder -s 1_3 -en vlm", "There are: llama.cpp, transformers, vllm."),
+        ("-n deepseek-coder -s 1_3 -en vlm", "Did you mean 'vllm'? There are: llama.cpp,"),
         ("-n deepseek-coder -s 1_3 --hub github", "huggingface"),
         ("-n deepseek-coder -s 1_3 -t embedding", "'embedding'"),
     ],
