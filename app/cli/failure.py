@@ -6,6 +6,8 @@ import typer
 
 RUNTIME_ERROR = 1
 USAGE_ERROR = 2
+INTERRUPTED = 130
+"""After Ctrl-C."""
 
 
 def fail(message: str, code: int = RUNTIME_ERROR) -> NoReturn:

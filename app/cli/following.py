@@ -10,13 +10,11 @@ import msgspec
 import typer
 
 from codeserve.app.cli.client import ServerClient, path_of
-from codeserve.app.cli.failure import fail
+from codeserve.app.cli.failure import INTERRUPTED, fail
 from codeserve.app.cli.job_display import job_display
 from codeserve.app.cli.options import DEFAULT_URL
 from codeserve.app.cli.tables import print_json_line
 from codeserve.app.manager.jobs import Job, JobState
-
-INTERRUPTED = 128 + signal.SIGINT
 
 
 def follow_job(

@@ -38,7 +38,8 @@ class LaunchCommand(TyperCommand):
             if isinstance(option, TyperOption)
             for name in (*option.opts, *option.secondary_opts)
         }
-        own, foreign = _split(args, options)
+        completing = ctx.resilient_parsing  # What a shell completes may be half a command.
+        own, foreign = (args, {}) if completing else _split(args, options)
         ctx.meta[ENGINE_OPTIONS] = foreign
         return super().parse_args(ctx, own)
 

@@ -15,7 +15,8 @@ def test_the_version_is_the_distributions() -> None:
 def test_help_lists_the_commands() -> None:
     result = CliRunner().invoke(build_cli(), ["--help"])
     assert result.exit_code == 0
-    assert all(name in result.output for name in ("serve", "chat", "complete", "models"))
+    names = ("serve", "chat", "complete", "models", "launch", "list", "ps", "terminate", "events")
+    assert all(f"│ {name} " in result.output for name in names)
     assert "--install-completion" in result.output
 
 
@@ -30,3 +31,10 @@ def test_the_command_starts_without_the_server_and_its_libraries() -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", check], capture_output=True, check=True)
     assert loaded.stdout.decode() == "[]\n"
+
+
+def test_a_shell_completes_a_launch_with_options_of_the_engine() -> None:
+    words = {"COMP_WORDS": "codeserve launch --n_threads --quant", "COMP_CWORD": "3"}
+    environment = {**words, "_CODESERVE_COMPLETE": "complete_bash"}
+    result = CliRunner().invoke(build_cli(), env=environment, prog_name="codeserve")
+    assert result.stdout.split() == ["--quantization"]
