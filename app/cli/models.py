@@ -61,12 +61,11 @@ def show_model(
 
 
 def _load_catalog() -> "Catalog":
-    from codeserve.app.settings import ServerSettings, Settings, SettingsError
-    from codeserve.model_specs.catalog import Catalog
+    from codeserve.app.registrations import load_catalog
+    from codeserve.app.settings import Settings, SettingsError
 
     try:
-        server: ServerSettings = Settings.load().server
-        return Catalog.load(*([server.families] if server.families else []))
+        return load_catalog(Settings.load().server)
     except (SettingsError, SpecError) as error:
         fail(str(error), USAGE_ERROR)
 

@@ -119,12 +119,12 @@ async def _run(
     from codeserve.app.manager.launcher import LocalLauncher
     from codeserve.app.manager.manager import ModelManager
     from codeserve.app.parity.run import Parity
-    from codeserve.model_specs.catalog import Catalog
+    from codeserve.app.registrations import load_catalog
     from codeserve.model_specs.errors import SpecError
 
     configure_logs(level="critical")  # What goes wrong with a model is part of the report.
     try:
-        catalog = Catalog.load(*([server.families] if server.families else []))
+        catalog = load_catalog(server)
     except SpecError as error:
         fail(str(error), USAGE_ERROR)
     manager = ModelManager(server, LocalLauncher(), catalog)

@@ -46,17 +46,14 @@ class StateFile:
     def open(cls, path: Path) -> Self:
         """Read ``path``, if it exists, and keep others from it until ``close``.
 
-        Raises SettingsError where another server has it or where it cannot be read; it is left
-        as it is.
+        Raises SettingsError where another server has it or where it makes no sense, and OSError
+        where nothing can be kept there; it is left as it is.
         """
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = _lock(path)
-        except OSError as error:
-            raise SettingsError(f"{path}: the state cannot be kept here: {error}") from error
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _lock(path)
         try:
             return cls(path, lock, _read(path))
-        except SettingsError:
+        except (SettingsError, OSError):
             lock.release()
             raise
 
@@ -122,7 +119,7 @@ def _lock(path: Path) -> FileLock:
     try:
         lock.acquire()
     except Timeout as error:
-        holder = file.read_text(encoding="utf-8").strip()
+        holder = file.read_text(encoding="utf-8", errors="replace").strip()
         raise SettingsError(
             f"{path}: another server remembers its models here"
             f"{f' (process {holder})' if holder else ''}. Stop that server, or give this one a "
@@ -133,13 +130,11 @@ def _lock(path: Path) -> FileLock:
 
 
 def _read(path: Path) -> Mapping[str, Entry]:
-    """The entries of the file by id. Raises SettingsError."""
+    """The entries of the file by id. Raises SettingsError and OSError."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        raise SettingsError(f"{path}: the state cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise _damaged(path, str(error)) from error
     version = content.get("version") if isinstance(content, dict) else None

@@ -1,0 +1,67 @@
+"""Launches again what was launched before the server ended."""
+
+import logging
+import time
+from collections.abc import Collection
+
+from codeserve.app.manager.events import EventKind, ModelEvent
+from codeserve.app.manager.manager import ModelManager
+from codeserve.app.manager.state_file import StateFile
+from codeserve.app.manager.status import ModelState
+from codeserve.app.settings import ModelSettings
+from codeserve.engines.errors import ServingError
+
+logger = logging.getLogger(__name__)
+
+
+async def restore(manager: ModelManager, state: StateFile, configured: Collection[str]) -> list[str]:
+    """Begin to load what ``state`` remembers, with the same ids and arguments; the ids.
+
+    A model whose id is among the ``configured`` ones is left to the configuration. One that cannot
+    be launched any more is reported, stays in the file and holds nobody up.
+    """
+    for unusable in state.unusable():
+        _report_failure(manager, state, unusable.id, unusable.reason)
+    restored = []
+    for model in state.models():
+        if model.id in configured:
+            logger.warning(
+                "%s: launched as the configuration says, which wins over %s", model.id, state.path
+            )
+        elif await _launch(manager, state, model):
+            restored.append(model.id)
+    return restored
+
+
+async def _launch(manager: ModelManager, state: StateFile, model: ModelSettings) -> bool:
+    try:
+        await manager.launch(model, remember=True)
+    except ServingError as error:
+        _report_failure(manager, state, model.id, error.message)
+        return False
+    logger.info("%s: launched again, as it was before the server ended", model.id)
+    _write(manager, model.id, manager.status(model.id).state, "Launched again after a restart.")
+    return True
+
+
+def _report_failure(manager: ModelManager, state: StateFile, model_id: str, reason: str) -> None:
+    logger.error(
+        "%s: it was launched before the server ended, but cannot be launched again: %s. It stays "
+        "in %s; launch or terminate a model of this id to replace or forget it.",
+        model_id,
+        reason.rstrip("."),
+        state.path,
+    )
+    _write(manager, model_id, ModelState.FAILED, f"It cannot be launched again: {reason}")
+
+
+def _write(manager: ModelManager, model_id: str, state: ModelState, message: str) -> None:
+    manager.events.write(
+        ModelEvent(
+            at=time.time(),
+            model=model_id,
+            kind=EventKind.RESTORED,
+            state=state,
+            message=message,
+        )
+    )
