@@ -1,6 +1,7 @@
 """The serving process: HTTP server, model manager and signals in one asyncio program."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -19,24 +20,38 @@ from codeserve.app.cli.welcome import welcome
 from codeserve.app.logs import configure_logs
 from codeserve.app.manager.launcher import LocalLauncher
 from codeserve.app.manager.manager import ModelManager
+from codeserve.app.manager.restoring import restore
 from codeserve.app.manager.spawning import HeadStart
+from codeserve.app.manager.state_file import StateFile, state_path
 from codeserve.app.manager.status import ModelState, ModelStatus
-from codeserve.app.settings import Settings
+from codeserve.app.registrations import load_catalog
+from codeserve.app.settings import ServerSettings, Settings, SettingsError
 from codeserve.engines.errors import ServingError
-from codeserve.model_specs.catalog import Catalog
 from codeserve.model_specs.errors import SpecError
 
 if TYPE_CHECKING:
     from codeserve.app.cli.http import HttpServer
 
+logger = logging.getLogger(__name__)
+
 
 class Service:
     """A server from its start to its end."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, manager: ModelManager) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        manager: ModelManager,
+        state: StateFile | None = None,
+        head_start: HeadStart | None = None,
+    ) -> None:
+        """``state``: what was launched before; ``head_start``: what ``manager`` launches with."""
         self._settings = settings
         self._listener = listener
         self._manager = manager
+        self._state = state
+        self._head_start = head_start
         self._stopping = asyncio.Event()
         self._exit_code = 0
         self._http: HttpServer | None = None
@@ -62,20 +77,50 @@ class Service:
 
     async def _open(self) -> None:
         """Load the models and say how to ask them, or why none could be loaded."""
+        configured = [model.id for model in self._settings.models]
         try:
             for model in self._settings.models:
                 await self._manager.launch(model)
         except ServingError as error:
             self._give_up(f"{model.id}: {error.message}", USAGE_ERROR)
             return
+        restored = []
+        if self._state is not None:
+            restored = await restore(self._manager, self._state, configured)
         async with loading_display(self._manager, Console(stderr=True)):
-            loading = (self._manager.wait_ready(model.id) for model in self._settings.models)
-            statuses = await asyncio.gather(*loading)
-        ready = [status for status in statuses if status.state is ModelState.READY]
-        if ready:
-            typer.echo(welcome(url_of(self._listener), ready))
-        elif statuses:
-            self._give_up("\n".join(map(_failure, statuses)), RUNTIME_ERROR)
+            statuses = await self._settle(configured, restored)
+        if self._head_start is not None:
+            self._head_start.end()
+        self._greet(statuses)
+
+    async def _settle(self, configured: list[str], restored: list[str]) -> list[ModelStatus]:
+        """Wait for the configured models, and where none of them serves for a restored one that
+        does; where those that were waited for stand, and those that serve besides."""
+        waiting = [asyncio.create_task(self._manager.wait_ready(name)) for name in restored]
+        try:
+            loading = (self._manager.wait_ready(model_id) for model_id in configured)
+            statuses = {status.id: status for status in await asyncio.gather(*loading)}
+            left = set(waiting)
+            while left and not any(map(_serves, statuses.values())):
+                done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+                statuses |= {task.result().id: task.result() for task in done}
+        finally:
+            for task in waiting:
+                task.cancel()
+        others = {status.id: status for status in self._manager.models() if _serves(status)}
+        return list((others | statuses).values())
+
+    def _greet(self, statuses: list[ModelStatus]) -> None:
+        """Say what serves, loaded models first, or end the server if all have failed."""
+        url = url_of(self._listener)
+        serving = [status for status in statuses if _serves(status)]
+        failed = [status for status in statuses if status.state is ModelState.FAILED]
+        if serving:
+            typer.echo(welcome(url, sorted(serving, key=lambda status: status.info is None)))
+        elif failed:
+            self._give_up("\n".join(map(_failure, failed)), RUNTIME_ERROR)
+        else:
+            typer.echo(f"codeserve is ready on {url} with no model; see: codeserve launch --help")
 
     def _give_up(self, reason: str, exit_code: int) -> None:
         typer.echo(f"codeserve: {reason}", err=True)
@@ -91,14 +136,18 @@ def run_service(settings: Settings, listener: socket.socket, head_start: HeadSta
     server = settings.server
     configure_logs(server.log_format, server.log_level, colors=sys.stderr.isatty())
     try:
-        catalog = Catalog.load(*([server.families] if server.families else []))
+        catalog = load_catalog(server)
+        state = _open_state(server)
     except SpecError as error:
         typer.echo(f"codeserve: {error}", err=True)
         return USAGE_ERROR
+    except SettingsError as error:
+        typer.echo(f"codeserve: {error}", err=True)
+        return RUNTIME_ERROR
 
     async def serve() -> int:
-        manager = ModelManager(server, LocalLauncher(head_start), catalog)
-        return await Service(settings, listener, manager).run()
+        manager = ModelManager(server, LocalLauncher(head_start), catalog, state=state)
+        return await Service(settings, listener, manager, state, head_start).run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(serve())
@@ -109,6 +158,29 @@ def _http_server(settings: Settings, manager: ModelManager) -> "HttpServer":
     from codeserve.app.cli.http import HttpServer
 
     return HttpServer(settings, manager)
+
+
+def _open_state(server: ServerSettings) -> StateFile | None:
+    """The server's state file; None where it shall have none, or where the default one cannot be.
+
+    Raises SettingsError.
+    """
+    path = state_path(server)
+    if path is None:
+        return None
+    try:
+        return StateFile.open(path)
+    except OSError as error:
+        problem = f"{path}: the state cannot be kept here: {error.strerror}"
+        if server.state is not None:
+            raise SettingsError(problem) from error
+    logger.warning("%s. What is launched will not be remembered.", problem)
+    return None
+
+
+def _serves(status: ModelStatus) -> bool:
+    """Whether a request to the model is answered, loading it first if need be."""
+    return status.state in (ModelState.READY, ModelState.UNLOADED)
 
 
 def _failure(status: ModelStatus) -> str:

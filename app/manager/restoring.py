@@ -14,7 +14,9 @@ from codeserve.engines.errors import ServingError
 logger = logging.getLogger(__name__)
 
 
-async def restore(manager: ModelManager, state: StateFile, configured: Collection[str]) -> list[str]:
+async def restore(
+    manager: ModelManager, state: StateFile, configured: Collection[str]
+) -> list[str]:
     """Begin to load what ``state`` remembers, with the same ids and arguments; the ids.
 
     A model whose id is among the ``configured`` ones is left to the configuration. One that cannot

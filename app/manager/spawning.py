@@ -100,9 +100,10 @@ class HeadStart:
         return None
 
     def end(self) -> None:
-        """End the worker if nobody has taken it."""
-        if self._worker is not None:
-            self._worker.kill()
+        """End the worker if nobody has taken it; the next calls do nothing."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.kill()
 
 
 @contextmanager
