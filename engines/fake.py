@@ -41,6 +41,8 @@ class FakeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long loading takes."""
     fail_load: str | None = None
     """Loading fails with this message."""
+    crash_load: bool = False
+    """The process kills itself while it loads."""
     fail_after: int | None = None
     """After so many steps, a step raises an error."""
     crash_after: int | None = None
@@ -104,6 +106,8 @@ class FakeBackend:
         """Pretend to read weights."""
         progress("weights", 0.0)
         time.sleep(self._options.load_seconds)
+        if self._options.crash_load:
+            os.kill(os.getpid(), signal.SIGKILL)
         if self._options.fail_load is not None:
             raise ModelLoadError(self._options.fail_load)
         progress("weights", 1.0)
