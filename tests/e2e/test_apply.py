@@ -75,7 +75,7 @@ def test_applying_launches_replaces_and_prunes_and_then_nothing_is_left(
     assert ids(server) == {"coder", "new"}
     body = {"model": "coder", "prompt": "x", "max_tokens": 3}
     answer = httpx.post(f"{server.url}/v1/completions", json=body, timeout=60).json()
-    assert answer["choices"][0]["text"] == "bca"
+    assert answer["choices"][0]["text"] == "abc"
     assert run("diff", changed + NEW, "--prune").returncode == 0
 
 
