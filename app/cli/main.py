@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from codeserve.app.cli.apply import apply, diff
 from codeserve.app.cli.bench import bench
 from codeserve.app.cli.chat import chat
 from codeserve.app.cli.complete import complete
+from codeserve.app.cli.config import config_app
 from codeserve.app.cli.doctor import doctor
 from codeserve.app.cli.engine import engine
 from codeserve.app.cli.engines import engines_app
@@ -62,6 +64,7 @@ def build_cli() -> typer.Typer:
     cli.command(rich_help_panel=INSPECTION)(bench)
     cli.command(rich_help_panel=INSPECTION)(parity)
     cli.command(rich_help_panel=INSPECTION)(doctor)
+    cli.add_typer(config_app, name="config", rich_help_panel=INSPECTION)
     return cli
 
 
@@ -75,6 +78,8 @@ def _add_models(cli: typer.Typer, panel: str) -> None:
     cli.command(rich_help_panel=panel)(unload)
     cli.command(rich_help_panel=panel)(logs)
     cli.command(rich_help_panel=panel)(events)
+    cli.command(rich_help_panel=panel)(diff)
+    cli.command(rich_help_panel=panel)(apply)
 
 
 def _add_families(cli: typer.Typer, panel: str) -> None:
