@@ -91,7 +91,8 @@ def _running(server: "ServerClient") -> Sequence["Running"]:
         details = server.ask("GET", path_of(card["id"]))
         if "spec" not in details:
             fail(f"{server.url} does not tell what its models were launched with")
-        running.append(Running(details["id"], details["spec"], details["state"]))
+        spec = {**details["spec"], "pinned": details["pinned"]}
+        running.append(Running(details["id"], spec, details["state"]))
     return running
 
 

@@ -38,4 +38,5 @@ def validate(file: Annotated[Path, typer.Argument(help="Config file (TOML).")]) 
             problems.append(f"{file}: {model.id}: {error.message}")
     if problems:
         fail("\n".join(problems), USAGE_ERROR)
-    typer.echo(f"{file} is valid: it serves {', '.join(model.id for model in settings.models)}")
+    names = ", ".join(model.id for model in settings.models)
+    typer.echo(f"{file} is valid: it serves {names or 'no model'}")

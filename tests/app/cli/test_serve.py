@@ -1,8 +1,10 @@
+import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from typer.testing import CliRunner, Result
 
 from codeserve.app.cli.main import build_cli
@@ -98,3 +100,79 @@ def test_a_model_that_fails_beside_another_does_not_end_the_server(
     running.url()
     assert "with fast\n" in running.out
     assert "a tensor is missing" in running.err
+
+
+def test_a_damaged_state_ends_the_server_before_it_launches_anything(
+    serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    state = tmp_path / "state.json"
+    state.write_text("{")
+    running = serve(FAKE, CODESERVE_STATE=str(state))
+    assert running.exit_code() == 1
+    assert f"codeserve: {state}: not a state file of codeserve" in running.err
+    assert "Traceback" not in running.err
+    assert state.read_text() == "{"
+
+
+def test_two_servers_do_not_share_a_state(serve: Callable[..., Any], tmp_path: Path) -> None:
+    state = str(tmp_path / "state.json")
+    first = serve(FAKE, CODESERVE_STATE=state)
+    first.url()
+    second = serve(FAKE, CODESERVE_STATE=state)
+    assert second.exit_code() == 1
+    assert f"another server remembers its models here (process {first.process.pid})" in second.err
+
+
+def test_a_named_state_that_cannot_be_kept_ends_the_server(serve: Callable[..., Any]) -> None:
+    running = serve(FAKE, CODESERVE_STATE="/dev/null/none/state.json")
+    assert running.exit_code() == 1
+    assert "none/state.json: the state cannot be kept here: Not a directory" in running.err
+
+
+def test_a_default_state_that_cannot_be_kept_is_a_warning(serve: Callable[..., Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    running = serve(FAKE, "--port", str(port), XDG_STATE_HOME="/dev/null")
+    running.url()
+    assert f"/dev/null/codeserve/{port}.json: the state cannot be kept here" in running.err
+    assert "What is launched will not be remembered." in running.err
+
+
+def test_a_model_on_demand_serves_though_it_is_not_loaded(serve: Callable[..., Any]) -> None:
+    running = serve(f'{FAKE}load = "on_demand"\n')
+    running.url()
+    assert "with fast\n" in running.out
+    assert psutil.Process(running.process.pid).children() == [], "no worker waits for nothing"
+
+
+def test_a_server_may_begin_without_models(serve: Callable[..., Any]) -> None:
+    running = serve("models = []\n")
+    running.url()
+    assert "with no model; see: codeserve launch --help" in running.out
+
+
+def test_a_remembered_model_keeps_a_server_alive_whose_configured_models_fail(
+    serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    state = tmp_path / "state.json"
+    entry = {"id": "remembered", "path": "/dev/null", "engine": "fake"}
+    state.write_text(json.dumps({"version": 1, "models": [entry]}))
+    broken = f'{FAKE}options = {{ fail_load = "a tensor is missing" }}'
+    running = serve(broken, CODESERVE_STATE=str(state))
+    running.url()
+    assert "with remembered\n" in running.out
+    assert "a tensor is missing" in running.err
+
+
+def test_a_server_ends_if_what_it_remembers_fails_as_well(
+    serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    state = tmp_path / "state.json"
+    entry = {"id": "remembered", "path": str(tmp_path / "none.gguf"), "engine": "fake"}
+    state.write_text(json.dumps({"version": 1, "models": [entry]}))
+    broken = f'{FAKE}options = {{ fail_load = "a tensor is missing" }}'
+    running = serve(broken, CODESERVE_STATE=str(state))
+    assert running.exit_code() == 1
+    assert "fast failed to load: a tensor is missing" in running.err
+    assert "remembered failed to load: There are no weights at" in running.err
+    assert json.loads(state.read_text())["models"] == [entry]
