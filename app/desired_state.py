@@ -27,6 +27,11 @@ class Action(StrEnum):
     """Its settings are the file's but for ``pinned``, which a running model can become."""
     UNPIN = "unpin"
 
+    @property
+    def launches(self) -> bool:
+        """Whether the model is launched."""
+        return self in (Action.LAUNCH, Action.REPLACE, Action.RETRY)
+
 
 class Running(msgspec.Struct, frozen=True):
     """A model of the server: its id, the settings that it was launched with, and its state."""
@@ -71,15 +76,17 @@ def changes(
 def launch_body(model: ModelSettings) -> dict[str, Any]:
     """The launch request for ``model``.
 
-    Raises SettingsError for an engine's option whose name means something else in a request.
+    Raises SettingsError for an interpreter, which only the server's operator may choose, and for
+    an engine's option whose name means something else in a request.
     """
     settings: dict[str, Any] = model.model_dump(mode="json", exclude_defaults=True)
     options = settings.pop("options", {})
-    clashing = sorted(options.keys() & LaunchRequest.model_fields.keys())
-    if clashing:
+    unsendable = sorted(options.keys() & LaunchRequest.model_fields.keys())
+    unsendable += ["engine_python"] if "engine_python" in settings else []
+    if unsendable:
         raise SettingsError(
-            f"{model.id}: the option {clashing[0]!r} cannot be sent to a running server, where "
-            "this name means something else; write it in the server's own config file"
+            f"{model.id}: {unsendable[0]} cannot be sent to a running server; start the server "
+            "with this file instead"
         )
     if model.path is not None:
         settings["model_name"] = settings.pop("family", None)

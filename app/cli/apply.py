@@ -62,23 +62,22 @@ def apply(
     with ServerClient(endpoint, api_key) as server:
         running = _running(server)
         found = _plan(file, wanted, running, prune=prune, as_json=as_json)
-        if not dry_run and not _make(server, found, wanted, running, as_json=as_json):
+        bodies = _bodies(file, found, wanted)
+        specs = {model.id: model.spec for model in running}
+        if not dry_run and not _make(server, found, bodies, specs, as_json=as_json):
             raise typer.Exit(RUNTIME_ERROR)
 
 
 def _wanted(file: Path) -> Sequence["ModelSettings"]:
     """The models of ``file``; the command ends where they make no sense."""
-    from codeserve.app.desired_state import launch_body
     from codeserve.app.settings import Settings, SettingsError
 
     try:
         settings = Settings.load(file)
-        if "models" not in settings.model_fields_set:
-            raise SettingsError(f"{file}: there are no [[models]]; write models = [] for none")
-        for model in settings.models:
-            launch_body(model)
     except SettingsError as error:
         fail(str(error), USAGE_ERROR)
+    if "models" not in settings.model_fields_set:
+        fail(f"{file}: there are no [[models]]; write models = [] for none", USAGE_ERROR)
     return settings.models
 
 
@@ -138,24 +137,36 @@ def _described(change: "Change") -> str:
     return "\n".join(lines)
 
 
+def _bodies(
+    file: Path, found: Sequence["Change"], wanted: Sequence["ModelSettings"]
+) -> Mapping[str, Mapping[str, Any]]:
+    """The launch requests by model; the command ends where one cannot be made."""
+    from codeserve.app.desired_state import launch_body
+    from codeserve.app.settings import SettingsError
+
+    launched = {change.id for change in found if change.action.launches}
+    try:
+        return {model.id: launch_body(model) for model in wanted if model.id in launched}
+    except SettingsError as error:
+        fail(f"{file}: {error}", USAGE_ERROR)
+
+
 def _make(
     server: "ServerClient",
     found: Sequence["Change"],
-    wanted: Sequence["ModelSettings"],
-    running: Sequence["Running"],
+    bodies: Mapping[str, Mapping[str, Any]],
+    specs: Mapping[str, Mapping[str, Any]],
     *,
     as_json: bool,
 ) -> bool:
     """Make all changes; whether all of them worked. One that does not holds up no other."""
     from codeserve.app.cli.following import INTERRUPTED, follow_job
 
-    settings = {model.id: model for model in wanted}
-    specs = {model.id: model.spec for model in running}
     launched: list[Mapping[str, Any]] = []
     worked = True
     for change in found:
         try:
-            launched += _change(server, change, settings.get(change.id), specs.get(change.id))
+            launched += _change(server, change, bodies.get(change.id), specs.get(change.id))
         except typer.Exit:
             worked = False
     for answer in launched:
@@ -173,7 +184,7 @@ def _make(
 def _change(
     server: "ServerClient",
     change: "Change",
-    wanted: "ModelSettings | None",
+    body: Mapping[str, Any] | None,
     spec: Mapping[str, Any] | None,
 ) -> Sequence[Mapping[str, Any]]:
     """Make one change; the server's answers to launches. What cannot be replaced is put back."""
@@ -182,13 +193,12 @@ def _change(
 
     if change.action in (Action.PIN, Action.UNPIN):
         server.ask("POST", f"{path_of(change.id)}/{change.action}")
-        return []
     if change.action in (Action.TERMINATE, Action.REPLACE):
         server.ask("DELETE", path_of(change.id))
-    if wanted is None:
+    if body is None:
         return []
     try:
-        return [_launch(server, wanted)]
+        return [_launch(server, body)]
     except typer.Exit:
         if spec is not None and change.action is Action.REPLACE:
             typer.echo(f"{change.id} is launched as it was before.", err=True)
@@ -196,19 +206,17 @@ def _change(
         raise
 
 
-def _launch(server: "ServerClient", model: "ModelSettings") -> Mapping[str, Any]:
-    from codeserve.app.desired_state import launch_body
-
-    answer: Mapping[str, Any] = server.ask(
-        "POST", "/v1/models", launch_body(model), {"wait_ready": "false"}
-    )
+def _launch(server: "ServerClient", body: Mapping[str, Any]) -> Mapping[str, Any]:
+    answer: Mapping[str, Any] = server.ask("POST", "/v1/models", body, {"wait_ready": "false"})
     return answer
 
 
-def _former(spec: Mapping[str, Any]) -> "ModelSettings":
+def _former(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The request that launches a model as it was; the command ends where there is none."""
+    from codeserve.app.desired_state import launch_body
     from codeserve.app.settings import ModelSettings, SettingsError
 
     try:
-        return ModelSettings.read(spec)
+        return launch_body(ModelSettings.read(spec))
     except SettingsError as error:
         fail(str(error))

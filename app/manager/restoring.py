@@ -41,6 +41,10 @@ async def _launch(manager: ModelManager, state: StateFile, model: ModelSettings)
     except ServingError as error:
         _report_failure(manager, state, model.id, error.message)
         return False
+    except Exception as error:
+        logger.exception("%s: launching it again failed", model.id)
+        _report_failure(manager, state, model.id, str(error) or type(error).__name__)
+        return False
     logger.info("%s: launched again, as it was before the server ended", model.id)
     _write(manager, model.id, manager.status(model.id).state, "Launched again after a restart.")
     return True

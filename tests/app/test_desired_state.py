@@ -85,9 +85,12 @@ def test_a_setting_of_another_version_is_a_difference() -> None:
     assert change.fields["turbo"] == Difference(True, None)
 
 
-def test_an_option_that_a_request_would_misread_cannot_be_sent() -> None:
-    model = CODER.model_copy(update={"options": {"load": 1}})
-    with pytest.raises(SettingsError, match="coder: the option 'load' cannot be sent"):
+@pytest.mark.parametrize(
+    ("setting", "value"), [("options", {"load": 1}), ("engine_python", Path("/bin/python"))]
+)
+def test_what_a_request_would_misread_or_refuse_cannot_be_sent(setting: str, value: Any) -> None:
+    model = CODER.model_copy(update={"engine": "vllm", setting: value})
+    with pytest.raises(SettingsError, match=r"coder: (load|engine_python) cannot be sent to a run"):
         launch_body(model)
 
 

@@ -23,26 +23,17 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def remember(path: Path, fake: Callable[..., ModelSettings]) -> Callable[..., StateFile]:
-    """Opens a state file that remembers entries."""
-
-    def remember(*entries: dict[str, Any]) -> StateFile:
-        path.write_text(json.dumps({"version": 1, "models": entries}))
-        return StateFile.open(path)
-
-    return remember
-
-
-@pytest.fixture
-def state(remember: Callable[..., StateFile], tmp_path: Path) -> Iterator[StateFile]:
+def state(path: Path, tmp_path: Path) -> Iterator[StateFile]:
     """A file with a model that works between some that do not."""
     fake = {"path": str(tmp_path), "engine": "fake"}
-    opened = remember(
+    remembered = [
         {"id": "unknown", "model_name": "deepseek-codr"},
         {"id": "old", "turbo": True, **fake},
         {"id": "sound", "context_length": 64, **fake},
         {"id": "odd", "path": str(tmp_path), "engine": "odd"},
-    )
+    ]
+    path.write_text(json.dumps({"version": 1, "models": remembered}))
+    opened = StateFile.open(path)
     yield opened
     opened.close()
 
@@ -102,3 +93,19 @@ async def test_the_configuration_wins_and_what_is_remembered_stays(
     assert "context_length" not in manager.status("sound").spec
     assert "sound: launched as the configuration says" in caplog.text
     assert "sound" in entries(path)
+
+
+async def test_a_launch_that_breaks_in_an_unforeseen_way_holds_nobody_up(
+    manager: ModelManager, state: StateFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = manager.launch
+
+    async def breaking(model: ModelSettings, *, remember: bool = False) -> Any:
+        if model.id == "unknown":
+            raise OSError("the disk is gone")
+        return await launch(model, remember=remember)
+
+    monkeypatch.setattr(manager, "launch", breaking)
+    assert await restore(manager, state, configured=[]) == ["sound"]
+    told = [event.message for event in manager.events.recent() if event.model == "unknown"]
+    assert told == ["It cannot be launched again: the disk is gone"]
