@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from codeserve.app.manager.status import ModelStatus
+from codeserve.app.manager.status import ModelState, ModelStatus
 from codeserve.model_specs.prompt import PromptFormat
 
 DEEPSEEK_CODER = "deepseek-coder-instruct:1_3"
@@ -35,6 +35,8 @@ def first_request(url: str, model_id: str, *, chats: bool) -> str:
 
 
 def _engine_line(status: ModelStatus) -> str:
+    if status.state is ModelState.UNLOADED:
+        return f"{status.id} loads with its first request, on {status.engine}.\n"
     return f"{status.id} runs on {status.engine}: {status.engine_reason}.\n"
 
 

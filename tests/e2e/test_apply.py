@@ -130,29 +130,6 @@ def test_a_launch_that_fails_is_told_and_the_others_are_made(run: Any, server: S
     assert run("diff", failing).stdout.startswith("retry new\n")
 
 
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ("", "there are no [[models]]; write models = [] for none"),
-        ("[[models]]\nidd = 1\n", "unknown key 'idd'. Did you mean 'id'?"),
-    ],
-)
-def test_a_file_that_makes_no_sense_changes_nothing(
-    run: Any, server: Server, config: str, message: str
-) -> None:
-    for command in ("diff", "apply"):
-        refused = run(command, config, "--prune")
-        assert refused.returncode == 2
-        assert message in refused.stderr
-    assert ids(server) == {"coder", "old"}
-
-
-def test_a_server_that_does_not_answer_is_no_difference(run: Any, server: Server) -> None:
-    server.end()
-    assert run("diff", CODER).returncode == 2
-    assert run("apply", CODER).returncode == 1
-
-
 def test_what_cannot_be_sent_is_told_before_anything_is_changed(run: Any, server: Server) -> None:
     refused = run("apply", CODER + NEW + 'options = { load = "x" }\n', "--prune")
     assert refused.returncode == 2

@@ -86,3 +86,10 @@ def test_a_command_below_the_working_directory_is_named_from_there(
     assert command_path() == str(command.relative_to("/"))
     monkeypatch.setenv("PATH", str(command.parent))
     assert command_path() == "codeserve-here"
+
+
+def test_a_model_on_demand_says_that_it_loads_later() -> None:
+    waiting = msgspec.structs.replace(STATUS, state=ModelState.UNLOADED, info=None)
+    text = welcome("http://127.0.0.1:8000", [waiting])
+    assert "it's loads with its first request, on fake.\n" in text
+    assert "/v1/completions" in text
