@@ -62,7 +62,7 @@ class Server:
 
     def model(self, model_id: str) -> dict[str, Any]:
         """What GET /v1/models/{id} says."""
-        shown: dict[str, Any] = httpx.get(f"{self.url}/v1/models/{model_id}").json()
+        shown: dict[str, Any] = httpx.get(f"{self.url}/v1/models/{model_id}", timeout=60).json()
         return shown
 
     def workers(self) -> list[psutil.Process]:

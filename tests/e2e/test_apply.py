@@ -43,7 +43,7 @@ def run(server: Server, tmp_path: Path) -> Any:
 
 
 def ids(server: Server) -> set[str]:
-    return {card["id"] for card in httpx.get(f"{server.url}/v1/models").json()["data"]}
+    return {card["id"] for card in httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]}
 
 
 def test_a_server_that_is_as_the_file_says_has_nothing_to_change(run: Any) -> None:

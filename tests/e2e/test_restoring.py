@@ -91,7 +91,7 @@ def test_a_killed_server_comes_back_with_the_same_ids_and_arguments(
     assert after["context_length"] == 256
     assert answers(second, "mine")
     assert answers(second, "configured")
-    events = httpx.get(f"{second.url}/v1/events").json()["data"]
+    events = httpx.get(f"{second.url}/v1/events", timeout=60).json()["data"]
     assert [event["model"] for event in events if event["kind"] == "restored"] == ["mine"]
 
 
@@ -99,7 +99,7 @@ def test_a_terminated_model_does_not_come_back(start: Callable[[], Server], stat
     first = start()
     launch(first, model_uid="stays", **FAKE)
     launch(first, model_uid="goes", **FAKE)
-    httpx.delete(f"{first.url}/v1/models/goes").raise_for_status()
+    httpx.delete(f"{first.url}/v1/models/goes", timeout=60).raise_for_status()
     kill(first)
 
     second = start()
