@@ -108,16 +108,17 @@ class Service:
             for task in waiting:
                 task.cancel()
         others = {status.id: status for status in self._manager.models() if _serves(status)}
-        return list((others | statuses).values())
+        return list((statuses | others | statuses).values())
 
     def _greet(self, statuses: list[ModelStatus]) -> None:
-        """Say what serves, loaded models first, or end the server if all have failed."""
+        """Say what serves, loaded models first, or end a server that was to serve models which
+        have all failed."""
         url = url_of(self._listener)
         serving = [status for status in statuses if _serves(status)]
         failed = [status for status in statuses if status.state is ModelState.FAILED]
         if serving:
             typer.echo(welcome(url, sorted(serving, key=lambda status: status.info is None)))
-        elif failed:
+        elif failed and self._settings.models:
             self._give_up("\n".join(map(_failure, failed)), RUNTIME_ERROR)
         else:
             typer.echo(f"codeserve is ready on {url} with no model; see: codeserve launch --help")

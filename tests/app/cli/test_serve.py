@@ -176,3 +176,15 @@ def test_a_server_ends_if_what_it_remembers_fails_as_well(
     assert "fast failed to load: a tensor is missing" in running.err
     assert "remembered failed to load: There are no weights at" in running.err
     assert json.loads(state.read_text())["models"] == [entry]
+
+
+def test_a_server_without_configured_models_outlives_what_it_remembers(
+    serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    state = tmp_path / "state.json"
+    entry = {"id": "remembered", "path": str(tmp_path / "none.gguf"), "engine": "fake"}
+    state.write_text(json.dumps({"version": 1, "models": [entry]}))
+    running = serve("models = []\n", CODESERVE_STATE=str(state))
+    running.url()
+    assert "with no model; see: codeserve launch --help" in running.out
+    assert "There are no weights at" in running.err
