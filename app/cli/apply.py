@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from codeserve.app.cli.failure import RUNTIME_ERROR, USAGE_ERROR, fail
+from codeserve.app.cli.failure import INTERRUPTED, RUNTIME_ERROR, USAGE_ERROR, fail
 from codeserve.app.cli.options import DEFAULT_URL, ApiKey, AsJson, EventsAsJson, Url
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _make(
     as_json: bool,
 ) -> bool:
     """Make all changes; whether all of them worked. One that does not holds up no other."""
-    from codeserve.app.cli.following import INTERRUPTED, follow_job
+    from codeserve.app.cli.following import follow_job
 
     launched: list[Mapping[str, Any]] = []
     worked = True

@@ -122,7 +122,7 @@ settings = st.fixed_dictionaries(
         "n_gpu": st.sampled_from(["auto", 0, 2]),
         "gpu_idx": st.lists(st.integers(0, 3), min_size=1),
         "options": st.dictionaries(
-            st.sampled_from(["n_batch", "tune"]), st.integers() | st.booleans()
+            st.sampled_from(["n_batch", "tune"]), st.integers(0, 9) | st.booleans()
         ),
     },
 )
