@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
+from filelock import FileLock
 
 from codeserve.model_specs.hub.bundle_archive import Progress, Reader, Writer
 from codeserve.model_specs.hub.bundle_manifest import BundledWeights, BundleError, Manifest
@@ -64,7 +64,7 @@ def unpack(path: Path, folder: Path, progress: Progress) -> tuple[Stored, ...]:
     """Put the weights of a bundle under ``folder``, every digest checked.
 
     They come to their place when the last of them has been checked; the same files come to the
-    same place.
+    same place. One bundle is unpacked at a time, the next one waits.
 
     Raises:
         BundleError: the bundle is cut off, altered, of another version or not a bundle at all, or
@@ -73,13 +73,14 @@ def unpack(path: Path, folder: Path, progress: Progress) -> tuple[Stored, ...]:
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with (
-            TemporaryDirectory(dir=folder, prefix=".import-") as temporary,
+            FileLock(folder / ".import.lock"),
+            _only(folder / ".import") as temporary,
             Reader.open(path) as reader,
         ):
             _check_space(folder, reader.manifest)
-            reader.extract(Path(temporary), progress)
+            reader.extract(temporary, progress)
             return tuple(
-                _settle(weights, Path(temporary, str(number)), folder)
+                _settle(weights, temporary / str(number), folder)
                 for number, weights in enumerate(reader.manifest.weights)
             )
 
@@ -112,6 +113,17 @@ def _check_space(folder: Path, manifest: Manifest) -> None:
         raise BundleError(
             f"{folder} has {free / 1e9:.2f} GB free, but {needed / 1e9:.2f} GB are needed."
         )
+
+
+@contextmanager
+def _only(folder: Path) -> Iterator[Path]:
+    """A folder for the block, without what a process that was killed has left there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -68,7 +68,7 @@ def target(tmp_path: Path) -> Path:
 
 
 def left_in(folder: Path) -> list[Path]:
-    return [file for file in folder.rglob("*") if file.is_file()]
+    return [file for file in folder.rglob("*") if file.is_file() and file.suffix != ".lock"]
 
 
 def assert_refused(path: Path, target: Path, reason: str) -> None:
@@ -199,7 +199,14 @@ def test_unpacking_that_is_stopped_leaves_nothing(path: Path, target: Path) -> N
 
     with pytest.raises(KeyboardInterrupt):
         bundle.unpack(path, target, stop)
-    assert list(target.iterdir()) == []
+    assert left_in(target) == []
+
+
+def test_what_a_killed_import_left_is_cleared(path: Path, target: Path) -> None:
+    (target / ".import" / "0").mkdir(parents=True)
+    (target / ".import" / "0" / "half.gguf").write_bytes(b"half")
+    [one] = bundle.unpack(path, target, ignore)
+    assert left_in(target) == [one.path]
 
 
 def test_space_is_checked_first(path: Path, target: Path, tmp_path: Path, weights: Stored) -> None:
