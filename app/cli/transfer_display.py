@@ -41,14 +41,13 @@ class TransferDisplay:
             transient=True,
             disable=self.as_json,
         )
-        self._bar = self._bars.add_task("", total=None, visible=False)
+        self._bar = self._bars.add_task("", total=None)
         self._name = ""
         self._transfer = Transfer()
         self._told = 0.0
         self._complete = False
 
     def __enter__(self) -> Self:
-        self._bars.start()
         return self
 
     def __exit__(
@@ -60,14 +59,15 @@ class TransferDisplay:
         self.close()
 
     def close(self) -> None:
-        """Take the bar down."""
+        """Take the bar down until something else begins."""
         self._bars.stop()
 
     def begin(self, name: str) -> None:
         """What follows is about ``name``."""
         self._name, self._transfer = name, Transfer()
         self._told, self._complete = 0.0, False
-        self._bars.reset(self._bar, description=name, visible=True)
+        self._bars.reset(self._bar, description=name)
+        self._bars.start()
 
     def move(self, done: int, total: int | None) -> None:
         """Show that ``done`` bytes of ``total`` are there; from any thread."""
@@ -92,7 +92,7 @@ class TransferDisplay:
         if self.as_json:
             self._tell(event, **(details or {"message": text}))
         else:
-            self._bars.update(self._bar, visible=False)
+            self.close()
             typer.echo(text)
 
     @contextmanager
@@ -104,7 +104,6 @@ class TransferDisplay:
         try:
             yield self.move
         except KeyboardInterrupt:
-            self.close()
             self.say("interrupted", note)
             raise typer.Exit(INTERRUPTED) from None
 
