@@ -18,6 +18,7 @@ from codeserve.engines.llama_cpp.tuning import Tuning
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("CODESERVE_ENGINES", str(tmp_path / "engines"))
+    monkeypatch.setenv("CODESERVE_OFFLINE", "1")
     return tmp_path / "codeserve"
 
 
