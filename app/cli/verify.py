@@ -54,10 +54,12 @@ def _verify(library: "Library", stored: "Stored", repair: bool, display: "Transf
     """Whether the weights are sound in the end."""
     from rich.filesize import decimal
 
+    from codeserve.model_specs.spec import Hub
+
     title = library.title(stored)
     display.begin(title)
-    if not all(file.sha256 for file in stored.files):
-        note = f"{title}: no hub has said what it should be; `codeserve pull` asks."
+    if stored.artifact.hub is Hub.PACKAGE or not all(file.sha256 for file in stored.files):
+        note = f"{title}: found here, but no hub has said what it should be."
         display.say("unconfirmed", note, path=str(stored.path))
         return True
     with display.interruptible(INTERRUPTED_NOTE) as progress:

@@ -9,6 +9,7 @@ from tests.app.cli.machine import Machine
 from tests.app.cli.machine import hub as hub
 from tests.app.cli.machine import machine as machine
 from tests.app.cli.machine import other_machine as other_machine
+from tests.app.cli.machine import real_machine as real_machine
 from tests.model_specs.hub.local_hub import LocalHub
 
 CONFIG = """
@@ -20,15 +21,16 @@ options = { tune = false }
 
 
 def test_an_imported_model_is_served_without_a_network(
-    machine: Machine,
+    real_machine: Machine,
     other_machine: Machine,
     hub: LocalHub,
     tiny_deepseek_gguf: Path,
     tmp_path: Path,
 ) -> None:
     hub.add("me/mine", {"mine.Q8_0.gguf": tiny_deepseek_gguf.read_bytes()})
-    machine.last("pull", "mine")
-    machine.last("export", "mine", "-o", str(tmp_path / "mine.tar"))
+    real_machine.last("pull", "mine")
+    real_machine.last("export", "mine", "-o", str(tmp_path / "mine.tar"))
+    other_machine.real = True
     other_machine.last("import", str(tmp_path / "mine.tar"))
     hub.requests.clear()
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from codeserve.app.cli.main import build_cli
 from tests.app.cli.conftest import COMMAND
 from tests.model_specs.hub.local_hub import COMMIT, LocalHub, serving
 
@@ -62,9 +64,12 @@ class Machine:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
+        self.real = False
+        """Whether each command gets a process of its own."""
         self.families = folder / "data" / "codeserve" / "families"
         self.environment = {
             **{name: one for name, one in os.environ.items() if not name.startswith("HF_")},
+            "HF_HUB_OFFLINE": "0",
             "XDG_DATA_HOME": str(folder / "data"),
             "XDG_CACHE_HOME": str(folder / "cache"),
             "HF_HOME": str(folder / "huggingface"),
@@ -99,6 +104,10 @@ class Machine:
 
     def run(self, *arguments: str, code: int = 0) -> tuple[str, str]:
         """Output and errors of the command, which ends with ``code``."""
+        if not self.real:
+            result = CliRunner(env=self.environment).invoke(build_cli(), arguments)
+            assert result.exit_code == code, result.output
+            return result.stdout, result.stderr
         process = self.start(*arguments)
         out, err = process.communicate(timeout=60)
         assert process.returncode == code, out + err
@@ -157,6 +166,13 @@ def machine(tmp_path: Path, hub: LocalHub) -> Machine:
     (tmp_path / "machine").mkdir()
     machine = Machine(tmp_path / "machine", hub.url)
     machine.learn()
+    return machine
+
+
+@pytest.fixture
+def real_machine(machine: Machine) -> Machine:
+    """The same, where each command gets a process of its own."""
+    machine.real = True
     return machine
 
 

@@ -2,7 +2,6 @@
 
 import json
 import random
-import signal
 from pathlib import Path
 
 import pytest
@@ -83,17 +82,3 @@ def test_damaged_weights_are_not_exported(bundle: Path, machine: Machine, tmp_pa
     failed = machine.last("export", "mine", "-o", str(tmp_path / "other.tar"), code=1)
     assert "codeserve verify --repair" in failed["message"]
     assert list(tmp_path.glob("other.tar*")) == []
-
-
-def test_ctrl_c_leaves_no_part_of_a_bundle(machine: Machine, hub: LocalHub, tmp_path: Path) -> None:
-    large = machine.folder / "large.gguf"
-    hub.add("me/large", {large.name: bytes(40_000_000)})
-    machine.last("pull", "me/large", "--file", large.name)
-    exporting = machine.start("export", "me/large", "-o", str(tmp_path / "large.tar"))
-    assert exporting.stdout is not None
-    exporting.stdout.readline()
-    exporting.send_signal(signal.SIGINT)
-    out, err = exporting.communicate(timeout=30)
-    if exporting.returncode != 0:
-        assert exporting.returncode == 130, out + err
-        assert list(tmp_path.glob("large.tar*")) == []

@@ -6,13 +6,12 @@ import signal
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from codeserve.app.cli.main import build_cli
 from tests.app.cli.machine import Machine
 from tests.app.cli.machine import hub as hub
 from tests.app.cli.machine import machine as machine
 from tests.app.cli.machine import other_machine as other_machine
+from tests.app.cli.machine import real_machine as real_machine
 from tests.model_specs.hub.local_hub import COMMIT, LocalHub
 
 WEIGHTS = random.Random(1).randbytes(2_500_000)
@@ -20,9 +19,11 @@ FILES = {"mine.Q8_0.gguf": WEIGHTS, "mine.Q4_0.gguf": b"other", "README.md": b"n
 FOLDER = {"config.json": b"{}", "model.safetensors": WEIGHTS, "notes.md": b"not needed"}
 
 
-def test_a_spec_is_pulled_once_and_how_to_serve_it_is_said(machine: Machine, hub: LocalHub) -> None:
+def test_a_spec_is_pulled_once_and_how_to_serve_it_is_said(
+    real_machine: Machine, hub: LocalHub
+) -> None:
     hub.add("me/mine", FILES)
-    *progress, pulled = machine.events("pull", "mine")
+    *progress, pulled = real_machine.events("pull", "mine")
     assert progress[-1]["event"] == "progress"
     assert progress[-1]["bytes_done"] == progress[-1]["bytes_total"] == len(WEIGHTS)
     assert pulled["event"] == "pulled"
@@ -35,7 +36,7 @@ def test_a_spec_is_pulled_once_and_how_to_serve_it_is_said(machine: Machine, hub
     )
     assert not any("Q4_0" in one.path for one in hub.requests)
     hub.requests.clear()
-    assert machine.events("pull", "mine:1:Q8_0") == [pulled | {"name": "mine:1:Q8_0"}]
+    assert real_machine.events("pull", "mine:1:Q8_0") == [pulled | {"name": "mine:1:Q8_0"}]
     assert hub.requests == []
 
 
@@ -110,10 +111,7 @@ def test_ctrl_c_keeps_what_was_fetched_and_the_next_pull_goes_on(
 def test_a_wrong_command_is_told_so_in_a_line(
     machine: Machine, arguments: tuple[str, ...], reason: str
 ) -> None:
-    result = CliRunner(env=machine.environment).invoke(build_cli(), ["pull", *arguments])
-    assert result.exit_code == 2
-    [line] = result.stderr.splitlines()
-    assert reason in line
+    assert reason in machine.refusal("pull", *arguments, code=2)
 
 
 def test_a_pull_that_fails_says_why_to_people_and_programs(machine: Machine, hub: LocalHub) -> None:
