@@ -80,20 +80,23 @@ class Library:
         return self._selections.get(stored.artifact)
 
     def title(self, stored: Stored) -> str:
-        """A short name of these weights, for people."""
+        """A short name of these weights, for people; no other weights have it."""
         selection = self.selection(stored)
         if selection is None:
             return " ".join((str(stored.artifact), *stored.artifact.files))
-        spec = selection.spec
-        return f"{selection.family.model_name}:{spec.size_in_billions}:{selection.quantization}"
+        name = _reference(selection)
+        if self._is_default(selection):
+            return name
+        return f"{name} ({selection.spec.model_format})"
 
     def how_to_serve(self, stored: Stored, config: Path | None) -> str:
-        """The command that serves these weights."""
+        """The command that serves these weights, or launches them where only that can name
+        them."""
         selection = self.selection(stored)
-        words = ["serve", "--model", str(stored.path) if selection is None else self.title(stored)]
         if selection is not None and not self._is_default(selection):
-            words += ["--model-engine", selection.spec.engines[0]]
-        words += ["--config", str(config)] if config else []
+            return f"{command_path()} {shlex.join(_launch(selection))}"
+        model = str(stored.path) if selection is None else _reference(selection)
+        words = ["serve", "--model", model, *(["--config", str(config)] if config else [])]
         return f"{command_path()} {shlex.join(words)}"
 
     def _is_default(self, selection: Selection) -> bool:
@@ -135,6 +138,18 @@ def is_repository(reference: str) -> bool:
             USAGE_ERROR,
         )
     return True
+
+
+def _reference(selection: Selection) -> str:
+    parts = (selection.family.model_name, selection.spec.size_in_billions, selection.quantization)
+    return ":".join(parts)
+
+
+def _launch(selection: Selection) -> list[str]:
+    name, size = selection.family.model_name, selection.spec.size_in_billions
+    words = ["launch", "--model-name", name, "--size-in-billions", size]
+    words += ["--model-format", str(selection.spec.model_format)]
+    return [*words, "--quantization", selection.quantization]
 
 
 def _selections(catalog: Catalog) -> dict[Artifact, Selection]:

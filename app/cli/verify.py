@@ -54,16 +54,18 @@ def _verify(library: "Library", stored: "Stored", repair: bool, display: "Transf
     """Whether the weights are sound in the end."""
     from rich.filesize import decimal
 
-    from codeserve.model_specs.spec import Hub
-
     title = library.title(stored)
     display.begin(title)
-    if stored.artifact.hub is Hub.PACKAGE or not all(file.sha256 for file in stored.files):
+    if not all(file.sha256 for file in stored.files):
         note = f"{title}: found here, but no hub has said what it should be."
         display.say("unconfirmed", note, path=str(stored.path))
         return True
-    with display.interruptible(INTERRUPTED_NOTE) as progress:
-        damages = library.store.verify(stored, progress)
+    try:
+        with display.interruptible(INTERRUPTED_NOTE) as progress:
+            damages = library.store.verify(stored, progress)
+    except OSError as error:
+        display.warn(f"{title}: {error.filename}: {error.strerror}.", "disk")
+        return False
     if not damages:
         files = f"{len(stored.files)} file{'s' if len(stored.files) > 1 else ''}"
         display.say(

@@ -59,7 +59,9 @@ def test_another_format_and_another_hub_can_be_asked_for(machine: Machine, hub: 
         "config.json",
         "model.safetensors",
     ]
-    assert folder["serve"].endswith("serve --model mine:1:none --model-engine transformers")
+    assert folder["serve"].endswith(
+        "launch --model-name mine --size-in-billions 1 --model-format pytorch --quantization none"
+    )
     assert machine.last("pull", "mine", "--hub", "modelscope")["repository"] == "me/mine-too"
 
 

@@ -30,7 +30,7 @@ def flip(path: Path) -> None:
 
 def test_sound_weights_are_said_to_be_sound(machine: Machine) -> None:
     event = machine.last("verify")
-    assert (event["event"], event["name"]) == ("sound", "mine:1:none")
+    assert (event["event"], event["name"]) == ("sound", "mine:1:none (pytorch)")
     assert event["bytes"] == 2 * len(WEIGHTS) + 2
     assert machine.last("verify", "me/folder")["event"] == "sound"
 
@@ -62,7 +62,7 @@ def test_what_cannot_be_repaired_is_said_and_remains(machine: Machine, pulled: P
 
 
 def test_a_person_reads_lines(machine: Machine) -> None:
-    assert "mine:1:none: sound, 3 files, 200.0 kB" in machine.on_terminal("verify")
+    assert "mine:1:none (pytorch): sound, 3 files, 200.0 kB" in machine.on_terminal("verify")
 
 
 def test_what_was_pulled_is_listed_under_xinferences_names(machine: Machine, pulled: Path) -> None:
