@@ -37,17 +37,20 @@ def export_bundle(
     from codeserve.model_specs.hub.bundle_manifest import BundleError
 
     library = Library.open(config)
-    weights = _one_of_each(library, library.here(references, model_format))
+    found = library.here(references, model_format)
     if output.exists() and not force:
         fail(f"{output} exists; --force replaces it.", USAGE_ERROR)
-    definitions = _definitions(library, weights)
     with TransferDisplay(as_json) as display:
         display.begin(output.name)
         try:
             with display.interruptible(NOTHING_LEFT) as progress:
+                weights = _one_of_each(library, found)
+                definitions = _definitions(library, weights)
                 manifest = bundle.write(output, weights, definitions, progress)
         except BundleError as error:
             display.fail(str(error), "bundle_error")
+        except OSError as error:
+            display.fail(f"{error.filename}: {error.strerror}.", "disk")
         titles = [library.title(one) for one in weights]
         display.say(
             "exported",
@@ -92,6 +95,8 @@ def import_bundle(
                 library.store.add(one)
         except (BundleError, SpecError) as error:
             display.fail(str(error), "bundle_error")
+        except OSError as error:
+            display.fail(f"{error.filename or library.server.store}: {error.strerror}.", "disk")
         if registered:
             names = ", ".join(registered)
             display.say("registered", f"Registered {names}.", families=list(registered))

@@ -98,6 +98,9 @@ def _repair(
     except PullError as error:
         display.warn(f"{title}: {error}", error.code)
         return False
+    except OSError as error:
+        display.warn(f"{title}: {error.filename}: {error.strerror}.", "disk")
+        return False
     names = ", ".join(damage.file for damage in damages)
     display.say("repaired", f"{title}: repaired {names}", path=str(stored.path))
     return True

@@ -82,3 +82,12 @@ def test_damaged_weights_are_not_exported(bundle: Path, machine: Machine, tmp_pa
     failed = machine.last("export", "mine", "-o", str(tmp_path / "other.tar"), code=1)
     assert "codeserve verify --repair" in failed["message"]
     assert list(tmp_path.glob("other.tar*")) == []
+
+
+def test_a_store_that_cannot_be_written_is_told_in_a_line(
+    bundle: Path, other_machine: Machine
+) -> None:
+    other_machine.store.parent.mkdir(parents=True)
+    other_machine.store.write_text("no folder")
+    failed = other_machine.last("import", str(bundle), code=1)
+    assert failed["message"].startswith(str(other_machine.store))
