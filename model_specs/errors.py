@@ -46,5 +46,6 @@ class PullCancelled(PullError):
         """Code ``cancelled``."""
         super().__init__(message, code="cancelled")
 
+
 class WeightsError(ValueError):
     """A file of weights cannot be read, is cut short or is no such file; the message names it."""

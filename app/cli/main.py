@@ -8,6 +8,8 @@ import typer
 
 from codeserve.app.cli.apply import apply, diff
 from codeserve.app.cli.bench import bench
+from codeserve.app.cli.bundles import export_bundle, import_bundle
+from codeserve.app.cli.cached import cached
 from codeserve.app.cli.chat import chat
 from codeserve.app.cli.complete import complete
 from codeserve.app.cli.config import config_app
@@ -24,13 +26,16 @@ from codeserve.app.cli.parity import parity
 from codeserve.app.cli.pin import pin
 from codeserve.app.cli.plan import plan
 from codeserve.app.cli.ps import ps
+from codeserve.app.cli.pull import pull
 from codeserve.app.cli.register import register
 from codeserve.app.cli.registrations import registrations
 from codeserve.app.cli.restart import restart
+from codeserve.app.cli.rm import remove_cache, rm
 from codeserve.app.cli.serve import serve
 from codeserve.app.cli.terminate import terminate
 from codeserve.app.cli.unload import unload
 from codeserve.app.cli.unregister import unregister
+from codeserve.app.cli.verify import verify
 
 INSPECTION = "Measure and inspect"
 
@@ -61,6 +66,7 @@ def build_cli() -> typer.Typer:
     cli.command()(complete)
     _add_models(cli, "Models of a running server")
     _add_families(cli, "What can be served")
+    _add_weights(cli, "Weights on this machine")
     cli.command(rich_help_panel=INSPECTION)(bench)
     cli.command(rich_help_panel=INSPECTION)(parity)
     cli.command(rich_help_panel=INSPECTION)(doctor)
@@ -90,6 +96,16 @@ def _add_families(cli: typer.Typer, panel: str) -> None:
     cli.command(rich_help_panel=panel)(registrations)
     cli.command(rich_help_panel=panel)(register)
     cli.command(rich_help_panel=panel)(unregister)
+
+
+def _add_weights(cli: typer.Typer, panel: str) -> None:
+    cli.command(rich_help_panel=panel)(pull)
+    cli.command(rich_help_panel=panel)(verify)
+    cli.command(rich_help_panel=panel)(cached)
+    cli.command(rich_help_panel=panel)(rm)
+    cli.command("remove-cache", rich_help_panel=panel)(remove_cache)
+    cli.command("export", rich_help_panel=panel)(export_bundle)
+    cli.command("import", rich_help_panel=panel)(import_bundle)
 
 
 def main() -> None:
