@@ -11,7 +11,10 @@ from codeserve.engines.errors import InvalidRequest
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
-    st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | TEXTS,
+    st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=8,
 )
@@ -24,9 +27,7 @@ def test_toml_stays_as_it_is() -> None:
 
 @given(fields=st.dictionaries(TEXTS.filter(lambda name: name not in FOREIGN), VALUES, max_size=4))
 def test_json_says_the_same_as_toml(fields: dict[str, Any]) -> None:
-    written = json.dumps(fields).replace("Infinity", "1e999")
-    expected = json.loads(written)
-    assert tomllib.loads(family_text(written)) == expected
+    assert tomllib.loads(family_text(json.dumps(fields))) == fields
 
 
 def test_null_is_left_out() -> None:
