@@ -139,7 +139,6 @@ class StandInLauncher:
 
     def __init__(self) -> None:
         self.workers: list[StandIn] = []
-        self.most_at_once = 0
         self._folder = tempfile.TemporaryDirectory()
         self._numbers = itertools.count()
 
@@ -148,7 +147,6 @@ class StandInLauncher:
     ) -> StandIn:
         worker = StandIn(f"{self._folder.name}/{next(self._numbers)}")
         self.workers.append(worker)
-        self.most_at_once = max(self.most_at_once, len(self.alive))
         return worker
 
     @property

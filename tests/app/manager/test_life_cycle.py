@@ -219,7 +219,7 @@ def test_models_come_and_go_in_any_order_and_nothing_is_lost(
     asyncio.run(check(StandInLauncher, steps, max_loaded, catalog, tmp_path))
 
 
-@settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS, max_loaded=st.integers(1, 2))
 def test_real_workers_come_and_go_in_any_order_and_nothing_is_lost(
     steps: Steps, max_loaded: int, catalog: Catalog, tmp_path: Path

@@ -4,16 +4,16 @@ import pytest
 
 from codeserve.app.api.llama_cpp.options import GenerationOptions
 from codeserve.app.manager.lease import LeasedModel
+from codeserve.app.manager.replicas import Replicas
 from codeserve.engines.types import Grammar, GrammarKind, SamplingParams, TextRequest
-from codeserve.engines.worker.client import WorkerClient
 from codeserve.model_specs.spec import Sampling
 from tests.app.api.openai.models import engine_info
 
 
 async def request(recommended: Sampling | None = None, /, **fields: Any) -> TextRequest:
     """What ``fields`` ask of a model; without texts in ``logit_bias`` it needs no worker."""
-    worker: WorkerClient = None  # type: ignore[assignment]
-    model = LeasedModel("m", engine_info(recommended), worker)
+    no_worker: Replicas = None  # type: ignore[assignment]
+    model = LeasedModel("m", engine_info(recommended), no_worker)
     return await GenerationOptions(**fields).request(model)
 
 
