@@ -1,7 +1,6 @@
 """``codeserve plan``: what loading a model would take, before it is loaded."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -121,7 +120,8 @@ def _plan(settings: "ModelSettings", server: "ServerSettings") -> "Plan":
 
     resolution, installed = _resolution(settings, server)
     try:
-        return Planner(server).plan(resolution, _path(resolution), installed=installed)
+        path = _path(resolution, server)
+        return Planner(server).plan(resolution, path, installed=installed)
     except WeightsError as error:
         fail(str(error))
 
@@ -131,34 +131,27 @@ def _resolution(settings: "ModelSettings", server: "ServerSettings") -> tuple["R
     from codeserve.app.environments.engines import Engines
     from codeserve.app.manager.resolution import resolve
     from codeserve.app.memory.anywhere import Anywhere
+    from codeserve.app.registrations import load_catalog
     from codeserve.engines.errors import InvalidRequest
-    from codeserve.model_specs.catalog import Catalog
     from codeserve.model_specs.errors import SpecError
 
     engines = Engines(server.engines)
     try:
-        catalog = Catalog.load(*([server.families] if server.families else []))
-        resolution = resolve(settings, catalog, Anywhere(engines))
+        resolution = resolve(settings, load_catalog(server), Anywhere(engines))
     except (SpecError, InvalidRequest) as error:
         fail(str(error), USAGE_ERROR)
     return resolution, engines.find(resolution.choice.engine) is not None
 
 
-def _path(resolution: "Resolution") -> Path | None:
+def _path(resolution: "Resolution", server: "ServerSettings") -> Path | None:
     """The weights, if they are on this machine."""
     from codeserve.engines.errors import ModelLoadError
-    from codeserve.model_specs.errors import PullError
-    from codeserve.model_specs.hub.package import locate
-    from codeserve.model_specs.spec import Hub
+    from codeserve.model_specs.hub.store import Store
 
-    selection = resolution.selection
-    if selection is None:
+    if resolution.selection is None:
         try:
             return resolution.local_path()
         except ModelLoadError as error:
             fail(str(error), USAGE_ERROR)
-    for source in selection.spec.sources:
-        if source.hub is Hub.PACKAGE:
-            with suppress(PullError):
-                return locate(source)
-    return None
+    stored = Store(server.store, offline=True).find(resolution.sources)
+    return None if stored is None else stored.path

@@ -116,7 +116,7 @@ class ErrorReply(BaseModel):
 class OpenAIErrors:
     """OpenAI's shape, which llama.cpp's and vLLM's clients know, too."""
 
-    reply = ErrorReply
+    reply: type[BaseModel] = ErrorReply
 
     def status(self, error: ServingError) -> int:
         """The table's."""

@@ -3,9 +3,8 @@
 import os
 from pathlib import Path
 
-import pynvml
-
 from codeserve.app.manager.placement import Machine
+from codeserve.app.memory.gpus import gpu_memories
 
 CPUS = Path("/sys/devices/system/cpu")
 
@@ -17,15 +16,7 @@ def this_machine(cpus: Path = CPUS) -> Machine:
 
 def _gpus() -> tuple[int, ...]:
     """The GPUs that ``CUDA_VISIBLE_DEVICES`` leaves, as the driver counts them."""
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return ()
-    try:
-        count = pynvml.nvmlDeviceGetCount()
-    finally:
-        pynvml.nvmlShutdown()
-    return visible_gpus(count, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return visible_gpus(len(gpu_memories()), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def visible_gpus(count: int, visible: str | None) -> tuple[int, ...]:

@@ -229,7 +229,9 @@ class ModelManager:
         """The places of the workers. Raises InvalidRequest and InsufficientMemory."""
         settings = resolution.settings
         placements = place(settings, resolution.choice.engine, this_machine())
-        requirement = self.planner.requirement(resolution, settings.path)
+        stored = self.store.find(resolution.sources) if resolution.sources else None
+        path = settings.path if stored is None else stored.path
+        requirement = self.planner.requirement(resolution, path)
         self.planner.check(resolution, requirement)
         return placements
 

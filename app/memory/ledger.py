@@ -62,8 +62,8 @@ class Ledger:
 
     @classmethod
     def default(cls) -> "Ledger":
-        """The one in the user's cache folder."""
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        """The one in the user's folder of state."""
+        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         return cls(Path(base) / "codeserve" / "memory.json")
 
     def recall(self, subject: Subject) -> Entry | None:

@@ -10,26 +10,20 @@ from msgspec.structs import replace
 
 from codeserve.model_specs.errors import PullError
 from codeserve.model_specs.hub import package
-from codeserve.model_specs.hub.artifact import Artifact, artifacts
+from codeserve.model_specs.hub.artifact import Artifact
 from codeserve.model_specs.hub.cached import find_cached
 from codeserve.model_specs.hub.digests import sha256
-from codeserve.model_specs.hub.location import default_store
 from codeserve.model_specs.hub.manifests import Manifests
 from codeserve.model_specs.hub.messages import Request
 from codeserve.model_specs.hub.pulling import discard
 from codeserve.model_specs.hub.retrying import PASSING
 from codeserve.model_specs.hub.stored import Damage, Stored, StoredFile, inspect
 from codeserve.model_specs.hub.transfer import transfer
-from codeserve.model_specs.spec import Hub, ModelSpec
+from codeserve.model_specs.spec import Hub
 
 Progress = Callable[[int, int | None], None]
 
 TRUE = frozenset({"1", "on", "yes", "true"})
-
-
-def fetch(spec: ModelSpec, quantization: str, progress: Progress) -> Path:
-    """The path of a spec's weights, pulled into the default store if need be. Raises PullError."""
-    return Store(default_store()).pull(artifacts(spec, quantization), progress).path
 
 
 class Store:

@@ -2,12 +2,14 @@
 
 import json
 
+from pydantic import BaseModel
+
 from codeserve.app.edge.errors import (
     ErrorReply,
+    OpenAIErrors,
     compact_json,
     error_json,
     naming_message,
-    status_of,
 )
 from codeserve.engines.errors import ServingError
 
@@ -19,14 +21,10 @@ class AdminErrorReply(ErrorReply):
     """The message once more, where Xinference's clients look for it."""
 
 
-class AdminErrors:
+class AdminErrors(OpenAIErrors):
     """OpenAI's shape with Xinference's ``detail``."""
 
-    reply = AdminErrorReply
-
-    def status(self, error: ServingError) -> int:
-        """The table's."""
-        return status_of(error)
+    reply: type[BaseModel] = AdminErrorReply
 
     def body(self, error: ServingError, request_id: str) -> bytes:
         """``{"error": {"message", "type", "param", "code"}, "detail"}``."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from codeserve.app.environments.engines import Engines
 from codeserve.app.manager.launcher import LocalLauncher, LocalWorker, Log
 from codeserve.app.manager.placement import ANYWHERE, Placement
+from codeserve.app.manager.placement import ANYWHERE
 from codeserve.app.manager.resolution import Resolution, resolve
 from codeserve.app.manager.session import Session
 from codeserve.app.manager.watchdog import Watchdog
@@ -47,6 +48,7 @@ async def loaded(settings: ModelSettings) -> AsyncIterator[Loaded]:
     assert settings.path is not None
     resolution, launcher = resolved(settings), RecordingLauncher()
     watchdog = Watchdog(heartbeat_timeout=60, stall_timeout=60)
-    async with Session.open(launcher, resolution.choice, print, watchdog) as session:
+    choice = resolution.choice
+    async with Session.open(launcher, choice, ANYWHERE, print, watchdog) as session:
         info = await session.load(resolution.config(settings.path), lambda phase, done: None)
         yield Loaded(resolution, settings.path, info, launcher.worker.pid, session)
