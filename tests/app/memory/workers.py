@@ -8,7 +8,6 @@ from pathlib import Path
 from codeserve.app.environments.engines import Engines
 from codeserve.app.manager.launcher import LocalLauncher, LocalWorker, Log
 from codeserve.app.manager.placement import ANYWHERE, Placement
-from codeserve.app.manager.placement import ANYWHERE
 from codeserve.app.manager.resolution import Resolution, resolve
 from codeserve.app.manager.session import Session
 from codeserve.app.manager.watchdog import Watchdog
