@@ -248,14 +248,12 @@ class ManagedModel:
                 await asyncio.wait([self._life])
             if asyncio.current_task() is not self._departures[-1]:
                 return
-            match towards:
-                case ModelState.UNLOADED:
-                    self._rest()
-                case ModelState.PENDING:
-                    self._board.move(towards, reason=reason)
-                    self.begin()
-                case _:
-                    self._board.move(towards, reason=reason)
+            if towards is ModelState.UNLOADED:
+                self._rest()
+                return
+            self._board.move(towards, reason=reason)
+            if towards is ModelState.PENDING:
+                self.begin()
 
     def _end_life(self) -> None:
         """Cancel what keeps the model loaded, once, so that its own ending is not cut short."""
@@ -297,5 +295,6 @@ class ManagedModel:
         if self._board.status.pinned:
             return "it is pinned; unpin it first"
         if self.leases.held:
-            return f"it is in use by {self.leases.held} requests; wait for them, or terminate it"
+            requests = f"{self.leases.held} request{'s' * (self.leases.held > 1)}"
+            return f"it is in use by {requests}; wait for the end, or terminate it"
         return None
