@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -40,7 +41,7 @@ def asking(manager: ModelManager, model_id: str = "fake") -> asyncio.Task[str]:
 
     async def ask() -> str:
         async with manager.lease(model_id) as model:
-            request = TextRequest(id=str(id(model)), prompt=(Content("hello"),), max_tokens=3)
+            request = TextRequest(id=uuid.uuid4().hex, prompt=(Content("hello"),), max_tokens=3)
             stream = await model.generate(request)
             return "".join([delta.text async for delta in stream])
 
