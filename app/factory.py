@@ -6,7 +6,6 @@ from starlette.middleware.cors import CORSMiddleware
 
 from codeserve.app.api.admin.errors import AdminErrors
 from codeserve.app.api.anthropic.errors import AnthropicErrors
-from codeserve.app.api.generation.responder import Responder
 from codeserve.app.api.llama_cpp.errors import LlamaCppErrors
 from codeserve.app.api.ollama.errors import OllamaErrors
 from codeserve.app.api.responses.errors import ResponsesErrors
@@ -56,8 +55,7 @@ def build_app(settings: Settings, manager: ModelManager) -> FastAPI:
     app = DocumentedApi(ERROR_SHAPES, _middleware(settings.server))
     install_error_handlers(app)
     registrations = Registrations(manager.catalog, families_folder(settings.server))
-    responder = Responder(settings.server.keepalive_seconds)
-    for router in api_routers(manager, registrations, responder):
+    for router in api_routers(manager, registrations, settings.server):
         app.include_router(router)
     return app
 

@@ -14,16 +14,20 @@ from codeserve.app.api.ollama.router import ollama_router
 from codeserve.app.api.openai.embeddings import embeddings_router
 from codeserve.app.api.openai.router import openai_router
 from codeserve.app.api.responses.router import responses_router
+from codeserve.app.edge.origins import OwnPages
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.registrations import Registrations
+from codeserve.app.settings import ServerSettings
 
 
 def api_routers(
-    manager: ModelManager, registrations: Registrations, responder: Responder
+    manager: ModelManager, registrations: Registrations, settings: ServerSettings
 ) -> Iterator[APIRouter]:
     """The routers of the dialects that this server speaks; the first that has a path serves it."""
+    responder = Responder(settings.keepalive_seconds)
     yield health_router(manager)
-    yield admin_router(manager, registrations, responder.keepalive_seconds)
+    pages = OwnPages(settings.cors_origins)
+    yield admin_router(manager, registrations, pages, settings.keepalive_seconds)
     yield openai_router(manager, responder)
     yield embeddings_router(manager)
     yield ollama_router(manager, responder)

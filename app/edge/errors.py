@@ -16,7 +16,12 @@ from codeserve.app.edge.disconnect import ClientDisconnected
 from codeserve.app.edge.early import has_begun
 from codeserve.app.edge.methods import allow_header
 from codeserve.app.edge.record import record_of
-from codeserve.app.edge.refusals import MethodNotAllowed, UnknownPath, UnsupportedMediaType
+from codeserve.app.edge.refusals import (
+    ForeignPage,
+    MethodNotAllowed,
+    UnknownPath,
+    UnsupportedMediaType,
+)
 from codeserve.app.edge.shapes import shape_of
 from codeserve.app.edge.sse import DONE, HEADERS, event
 from codeserve.app.edge.validation import refusal_of, unreadable_json
@@ -39,6 +44,7 @@ logger = logging.getLogger(__name__)
 
 STATUSES: Mapping[type[ServingError], int] = {
     ClientError: 400,
+    ForeignPage: 403,
     ModelNotFound: 404,
     UnknownPath: 404,
     MethodNotAllowed: 405,

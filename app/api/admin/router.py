@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from codeserve.app.api.admin.cache import CacheHandler
 from codeserve.app.api.admin.cluster import authentication
@@ -15,6 +15,7 @@ from codeserve.app.api.admin.models import AdminModelsHandler
 from codeserve.app.api.admin.registrations import RegistrationsHandler
 from codeserve.app.api.openai.models import ModelsHandler
 from codeserve.app.edge.documentation import EVENT_STREAM, request_examples
+from codeserve.app.edge.origins import OwnPages
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.registrations import Registrations
 
@@ -68,11 +69,14 @@ FAMILIES = "/v1/model_registrations/{model_type}"
 
 
 def admin_router(
-    manager: ModelManager, registrations: Registrations, keepalive_seconds: float
+    manager: ModelManager,
+    registrations: Registrations,
+    pages: OwnPages,
+    keepalive_seconds: float,
 ) -> APIRouter:
     """Everything but the list of models, which is OpenAI's. Include this router before OpenAI's:
     an id may have slashes, and ``/v1/models/a/logs`` is a model's log."""
-    router = APIRouter(tags=["admin"])
+    router = APIRouter(tags=["admin"], dependencies=[Depends(pages)])
     _add_launches(router, LaunchHandler(manager))
     journals = JournalsHandler(manager, keepalive_seconds)
     models = AdminModelsHandler(manager, ModelsHandler(manager))
