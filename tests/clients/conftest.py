@@ -45,8 +45,9 @@ options = { tune = false, flash_attn = "off", type_k = "f32", type_v = "f32" }
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the tiny model as a GGUF file and as a Hugging Face folder, in float32."""
+def models(tmp_path_factory: pytest.TempPathFactory, home: None) -> Path:
+    """A folder with the tiny model as a GGUF file and as a Hugging Face folder, in float32. The
+    server knows the file as pulled, too."""
     return write_models(tmp_path_factory.mktemp("models"))
 
 
@@ -60,7 +61,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server(models: Path, home: None) -> Iterator[Server]:
+def server(models: Path) -> Iterator[Server]:
     """One server of three models: the embedded one and the tiny DeepSeek Coder in both roles."""
     running = Server.start(models, CONFIG)
     yield running

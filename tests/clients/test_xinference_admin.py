@@ -177,17 +177,29 @@ def test_a_definition_in_xinferences_words_is_refused(client: RESTfulClient) -> 
 
 
 def test_cached_weights_are_listed(client: RESTfulClient) -> None:
-    listed = client.list_cached_models()
-    (embedded,) = (one for one in listed if one["model_name"] == "smollm2-instruct")
-    files = client.list_deletable_models(embedded["model_version"])
-    assert embedded["path"] in files["paths"]
-    assert client.list_cached_models("deepseek-coder") == []
+    (pulled,) = client.list_cached_models("deepseek-coder")
+    assert (pulled["model_size_in_billions"], pulled["quantization"]) == ("1_3", "Q2_K")
+    files = client.list_deletable_models(pulled["model_version"])
+    assert files["paths"] == [pulled["path"]]
+    assert client.list_cached_models("deepseek-coder-instruct") == []
 
 
 def test_weights_in_use_are_not_removed(client: RESTfulClient) -> None:
-    (embedded,) = client.list_cached_models("smollm2-instruct")
-    with pytest.raises(RuntimeError, match="in use by smollm2-135m-instruct"):
-        client.confirm_and_remove_model(embedded["model_version"])
+    (pulled,) = client.list_cached_models("deepseek-coder")
+    uid = client.launch_model(
+        "deepseek-coder",
+        model_engine="llama.cpp",
+        model_size_in_billions="1_3",
+        model_format="ggufv2",
+        quantization="Q2_K",
+        n_gpu=None,
+        **EXACT,
+    )
+    answer = client.get_model(uid).generate(HEAD, generate_config=GREEDY)
+    assert answer["choices"][0]["text"] == BODY
+    with pytest.raises(RuntimeError, match="in use by deepseek-coder"):
+        client.confirm_and_remove_model(pulled["model_version"])
+    client.terminate_model(uid)
 
 
 def test_weights_that_there_are_not_cannot_be_removed(client: RESTfulClient) -> None:
