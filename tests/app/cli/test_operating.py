@@ -1,6 +1,7 @@
 """``list``, ``ps``, ``terminate``, ``restart``, ``pin`` and ``unload``."""
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,9 @@ from tests.app.conftest import RunningServer
 from tests.eventually import eventually
 
 Command = Callable[..., Result]
+
+GAP = re.compile(" {2,}")
+"""Between columns; a cell such as ``93.7 MB`` has single spaces."""
 
 
 def launch(command: Command, model_uid: str, *arguments: str) -> None:
@@ -24,7 +28,7 @@ def row_of(command: Command, name: str, model_uid: str) -> dict[str, str] | None
     head, *lines = command(name).stdout.splitlines()
     for line in lines:
         if line.split()[0] == model_uid:
-            return dict(zip(head.split(), line.split(), strict=True))
+            return dict(zip(head.split(), GAP.split(line.strip()), strict=True))
     return None
 
 

@@ -38,6 +38,12 @@ def keep(artifact: Artifact, folder: Path) -> Path:
     return path
 
 
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept here, no other test shall find."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     return keep(known(), tmp_path)
