@@ -24,7 +24,7 @@ serve: .venv/.run
 
 test: .venv/.dev
 	$(MAKE) --jobs=2 $(ENVIRONMENTS)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 	$(MAKE) --jobs=2 --output-sync test-vllm test-transformers
 	$(CLIENT_TESTS)
 

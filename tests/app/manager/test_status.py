@@ -12,7 +12,7 @@ def test_the_good_course_is_legal() -> None:
     assert all(now.may_become(then) for now, then in itertools.pairwise(states))
 
 
-@pytest.mark.parametrize("state", set(ModelState) - {ModelState.STOPPED, ModelState.READY})
+@pytest.mark.parametrize("state", sorted(set(ModelState) - {ModelState.STOPPED, ModelState.READY}))
 def test_every_state_can_be_stopped(state: ModelState) -> None:
     assert state.may_become(ModelState.STOPPED)
 
@@ -26,6 +26,6 @@ def test_nothing_follows_a_stop(state: ModelState) -> None:
     assert not ModelState.STOPPED.may_become(state)
 
 
-@pytest.mark.parametrize("state", set(ModelState) - {ModelState.PROVING})
+@pytest.mark.parametrize("state", sorted(set(ModelState) - {ModelState.PROVING}))
 def test_only_a_proof_makes_a_model_ready(state: ModelState) -> None:
     assert not state.may_become(ModelState.READY)

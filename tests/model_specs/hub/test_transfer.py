@@ -63,7 +63,12 @@ def silent(done: int, total: int | None) -> None:
 
 
 def processes_that_pull() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children(recursive=True) if one.is_running()]
+    """Those of this test; servers of other tests may run beside them."""
+    return [
+        one
+        for one in psutil.Process().children(recursive=True)
+        if one.is_running() and "codeserve.model_specs.hub" in one.cmdline()
+    ]
 
 
 @BOTH
