@@ -1,10 +1,8 @@
 """What an operator can set, from the config file, the environment and the command line."""
 
-import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -30,6 +28,7 @@ from pydantic_settings import (
 )
 
 from codeserve.app.environments.location import default_folder
+from codeserve.app.setting_problems import Tables, explain
 from codeserve.engines.types import LoadQuantization
 from codeserve.model_specs.hub.location import default_store
 from codeserve.model_specs.spec import Hub
@@ -327,49 +326,5 @@ class Settings(BaseModel):
 
 
 def _explain(error: ErrorDetails, file: Path | None) -> str:
-    """One sentence on one validation error: where, what is wrong, what is allowed."""
-    *parents, key = error["loc"] or ("",)
-    variable = f"CODESERVE_{key}".upper()
-    in_server = key in ServerSettings.model_fields and "models" not in parents
-    if in_server and variable in os.environ:
-        return f"{variable}: {_problem(error)}"
-    source = f"{file}: " if file else ""
-    place = f"{source}{_table(parents)}"
-    match error["type"]:
-        case "extra_forbidden":
-            return f"{place}unknown key {key!r}. {_valid_keys(parents, str(key))}"
-        case "model_origin" | "duplicate_id":
-            return f"{source}{_table(error['loc'])}{error['msg']}"
-        case "tuple_type" | "model_type" if "models" in error["loc"]:
-            return f"{place}models: write one [[models]] table for each model"
-        case "model_type":
-            return f"{place}{key}: write a [{key}] table"
-        case _:
-            return f"{place}{key}: {_problem(error)}"
-
-
-def _problem(error: ErrorDetails) -> str:
-    message = error["msg"]
-    return f"{message[:1].lower()}{message[1:]}, but {error['input']!r} was given"
-
-
-def _table(location: Iterable[int | str]) -> str:
-    """The TOML name of the table at ``location``; the models count from 1."""
-    match tuple(location):
-        case ("models", int(index), *_):
-            return f"[[models]] number {index + 1}: "
-        case ("models",):
-            return ""
-        case (str(name), *_):
-            return f"[{name}]: "
-        case _:
-            return ""
-
-
-def _valid_keys(parents: list[int | str], key: str) -> str:
-    owners: dict[int | str, type[BaseModel]] = {"server": ServerSettings, "models": ModelSettings}
-    owner = owners.get(parents[0], Settings) if parents else Settings
-    valid = sorted(owner.model_fields)
-    near = get_close_matches(key, valid, n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
-    return f"{hint}Valid keys: {', '.join(valid)}"
+    tables: Tables = {"": Settings, "server": ServerSettings, "models": ModelSettings}
+    return explain(error, file, tables)
