@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from difflib import get_close_matches
 from functools import cached_property
 
+import msgspec
+
 from codeserve.app.environments.engines import Engines
 from codeserve.app.manager.events import EventKind, ModelEvent
 from codeserve.app.manager.job_ledger import JobLedger
@@ -48,15 +50,18 @@ class ModelManager:
         catalog: Catalog,
         policy: RestartPolicy | None = None,
         state: StateFile | None = None,
+        turns: Limits | None = None,
     ) -> None:
         """``policy`` says how crashed workers are restarted; None is the default policy.
-        ``state`` remembers launches; None: nothing does."""
+        ``state`` remembers launches; None: nothing does. ``turns`` says how long models wait for
+        each other; its room is that of ``settings`` and the machine."""
         self.catalog = catalog
         self.engines = Engines(settings.engines)
         self.store = Store(settings.store, offline=settings.offline)
         self.planner = Planner(settings)
         self.events = Journal[ModelEvent](EVENTS)
         self._settings = settings
+        self._turns = turns or Limits()
         self._room = Room(lambda: self._limits)
         self._surroundings = Surroundings(
             server=settings,
@@ -238,7 +243,9 @@ class ModelManager:
     @cached_property
     def _limits(self) -> Limits:
         """The room of all models; what the machine has does not change."""
-        return Limits(budget=self.planner.limits(), max_loaded=self._settings.max_loaded)
+        return msgspec.structs.replace(
+            self._turns, budget=self.planner.limits(), max_loaded=self._settings.max_loaded
+        )
 
     def _note(self, before: ModelStatus, after: ModelStatus, reason: str) -> None:
         """Tell of a step in a model's life."""

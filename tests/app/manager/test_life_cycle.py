@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Coroutine
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +113,7 @@ class World:
             self.launcher,
             catalog,
             RestartPolicy(first_delay=0.001, longest_delay=0.002),
+            turns=Limits(patience=0.02, residence=0.01, lull=0.002),
         )
         self.unexpected: list[object] = []
         self._weights = weights
@@ -194,9 +194,7 @@ async def _or_refused(action: Coroutine[Any, Any, object]) -> None:
 
 @pytest.fixture(autouse=True)
 def haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Models take turns every few milliseconds, and are looked for once."""
-    limits = partial(Limits, patience=0.02, residence=0.01, lull=0.002)
-    monkeypatch.setattr(manager_module, "Limits", limits)
+    """Models are looked for once."""
     found: dict[str, Resolution] = {}
 
     def resolve(model: ModelSettings, *where: Any) -> Resolution:
@@ -210,6 +208,8 @@ def haste(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(
     max_examples=60,
     deadline=None,
+    derandomize=True,
+    database=None,
     suppress_health_check=list(HealthCheck),
 )
 @given(steps=STEPS, max_loaded=st.integers(1, 3))
@@ -219,7 +219,13 @@ def test_models_come_and_go_in_any_order_and_nothing_is_lost(
     asyncio.run(check(StandInLauncher, steps, max_loaded, catalog, tmp_path))
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=3,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 @given(steps=STEPS, max_loaded=st.integers(1, 2))
 def test_real_workers_come_and_go_in_any_order_and_nothing_is_lost(
     steps: Steps, max_loaded: int, catalog: Catalog, tmp_path: Path

@@ -3,13 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from functools import partial
 from typing import Any
 
 import psutil
 import pytest
 
-from codeserve.app.manager import manager as manager_module
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.residency import Limits
 from codeserve.app.manager.status import ModelState
@@ -22,11 +20,10 @@ Fake = Callable[..., ModelSettings]
 
 
 @pytest.fixture
-async def crowded(launcher: Any, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> Any:
+async def crowded(launcher: Any, catalog: Catalog) -> Any:
     """A manager with room for two models, which take turns soon."""
-    limits = partial(Limits, patience=0.3, residence=0.1, lull=0.05)
-    monkeypatch.setattr(manager_module, "Limits", limits)
-    manager = ModelManager(ServerSettings(max_loaded=2), launcher, catalog)
+    turns = Limits(patience=0.3, residence=0.1, lull=0.05)
+    manager = ModelManager(ServerSettings(max_loaded=2), launcher, catalog, turns=turns)
     yield manager
     await manager.stop()
 
