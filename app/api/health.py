@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from codeserve.app.manager.manager import ModelManager
-from codeserve.app.manager.status import ModelState, ModelStatus
+from codeserve.app.manager.status import ModelStatus
 
 RETRY_AFTER_SECONDS = "1"
 
@@ -63,9 +63,9 @@ def health_router(manager: ModelManager) -> APIRouter:
         load on request; with ``model``, when that one does."""
         if model is not None:
             status = manager.status(model)
-            return _answer([status], ready=_can_serve(status))
+            return _answer([status], ready=status.state.serves)
         models = manager.models()
-        serving = not models or any(map(_can_serve, models))
+        serving = not models or any(model.state.serves for model in models)
         return _answer(models, ready=startup.is_over(models) and serving)
 
     router.add_api_route("/livez", livez, summary="Is the server alive?")
@@ -81,10 +81,6 @@ def health_router(manager: ModelManager) -> APIRouter:
             },
         )
     return router
-
-
-def _can_serve(status: ModelStatus) -> bool:
-    return status.state in (ModelState.READY, ModelState.UNLOADED)
 
 
 def _is_new(status: ModelStatus) -> bool:

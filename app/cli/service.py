@@ -101,20 +101,20 @@ class Service:
             loading = (self._manager.wait_ready(model_id) for model_id in configured)
             statuses = {status.id: status for status in await asyncio.gather(*loading)}
             left = set(waiting)
-            while left and not any(map(_serves, statuses.values())):
+            while left and not any(status.state.serves for status in statuses.values()):
                 done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
                 statuses |= {task.result().id: task.result() for task in done}
         finally:
             for task in waiting:
                 task.cancel()
-        others = {status.id: status for status in self._manager.models() if _serves(status)}
+        others = {status.id: status for status in self._manager.models() if status.state.serves}
         return list((statuses | others | statuses).values())
 
     def _greet(self, statuses: list[ModelStatus]) -> None:
         """Say what serves, loaded models first, or end a server that was to serve models which
         have all failed."""
         url = url_of(self._listener)
-        serving = [status for status in statuses if _serves(status)]
+        serving = [status for status in statuses if status.state.serves]
         failed = [status for status in statuses if status.state is ModelState.FAILED]
         if serving:
             typer.echo(welcome(url, sorted(serving, key=lambda status: status.info is None)))
@@ -177,11 +177,6 @@ def _open_state(server: ServerSettings) -> StateFile | None:
             raise SettingsError(problem) from error
     logger.warning("%s. What is launched will not be remembered.", problem)
     return None
-
-
-def _serves(status: ModelStatus) -> bool:
-    """Whether a request to the model is answered, loading it first if need be."""
-    return status.state in (ModelState.READY, ModelState.UNLOADED)
 
 
 def _failure(status: ModelStatus) -> str:

@@ -40,6 +40,11 @@ class ModelState(StrEnum):
             ModelState.STOPPED,
         )
 
+    @property
+    def serves(self) -> bool:
+        """Whether a request is answered, after loading the model if need be."""
+        return self in (ModelState.READY, ModelState.UNLOADED)
+
     def may_become(self, state: "ModelState") -> bool:
         """Whether the step from this state to ``state`` is a legal one."""
         return state in _NEXT[self]
@@ -102,3 +107,10 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Requests being computed at the last heartbeat."""
     waiting: int = 0
     """Requests queued at the last heartbeat."""
+
+    @property
+    def activity(self) -> str:
+        """The state with the phase and how far it is, such as ``loading (weights, 42%)``."""
+        percent = "" if self.progress is None else f", {self.progress:.0%}"
+        phase = "" if self.phase == self.state else f" ({self.phase}{percent})"
+        return f"{self.state}{phase}"

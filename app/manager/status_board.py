@@ -118,9 +118,7 @@ class StatusBoard:
         status = self.status
         if status.state in (ModelState.FAILED, ModelState.RESTARTING):
             return f"{status.state}: {status.error}"
-        percent = "" if status.progress is None else f", {status.progress:.0%}"
-        phase = "" if status.phase == status.state else f" ({status.phase}{percent})"
-        return f"{status.state}{phase}"
+        return status.activity
 
     def unavailable(self, what: str = "is not available") -> ModelUnavailable:
         """The refusal of a request, and when to try again."""

@@ -5,7 +5,7 @@ from functools import partial
 from codeserve.app.edge.exchange import Exchange
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.manager import ModelManager
-from codeserve.app.manager.status import ModelState, ModelStatus
+from codeserve.app.manager.status import ModelStatus
 
 
 async def lease(
@@ -29,9 +29,7 @@ def describe(status: ModelStatus) -> str:
 
     One that is neither loaded nor being loaded, or takes no requests for now, waits for others.
     """
-    if status.state in (ModelState.UNLOADED, ModelState.READY):
+    if status.state.serves:
         has_phase = status.phase != status.state
         return f"{status.id} is {status.phase if has_phase else 'waiting for its turn'}"
-    percent = "" if status.progress is None else f", {status.progress:.0%}"
-    phase = "" if status.phase == status.state else f" ({status.phase}{percent})"
-    return f"{status.id} is {status.state}{phase}"
+    return f"{status.id} is {status.activity}"
