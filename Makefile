@@ -92,7 +92,7 @@ lock: .venv/.python
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--extra llama-cpp --group setup --no-emit-package llama-cpp-python pyproject.toml -o requirements/run.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-		--extra llama-cpp --group setup --group dev -c requirements/run.txt --no-emit-package llama-cpp-python \
+		--extra llama-cpp --extra otel --extra redis --group setup --group dev -c requirements/run.txt --no-emit-package llama-cpp-python \
 		pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 		--group clients -o requirements/clients.txt

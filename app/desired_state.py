@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from codeserve.app.launch_request import LaunchRequest
-from codeserve.app.settings import ModelSettings, SettingsError
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.setting_problems import SettingsError
 
 FAILED = "failed"
 

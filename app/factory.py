@@ -22,7 +22,8 @@ from codeserve.app.edge.sse import let_streams_finish
 from codeserve.app.edge.unread import ReadToTheEnd
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.registrations import Registrations, families_folder
-from codeserve.app.settings import ServerSettings, Settings
+from codeserve.app.server_settings import ServerSettings
+from codeserve.app.settings import Settings
 
 OLLAMA = "/api"
 

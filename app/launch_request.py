@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from codeserve.app.settings import ModelSettings
+from codeserve.app.model_settings import ModelSettings
 from codeserve.engines.errors import InvalidRequest, UnsupportedFeature
 from codeserve.model_specs.spec import Hub, ModelFormat
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 
 from codeserve.app.durable_file import sync_folder, write_durably
-from codeserve.app.settings import ServerSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.model_specs.catalog import SHIPPED, Catalog
 from codeserve.model_specs.errors import SpecError
 from codeserve.model_specs.family_file import parse_family

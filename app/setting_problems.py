@@ -8,6 +8,11 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+
+class SettingsError(ValueError):
+    """The configuration is invalid; the message says where, why and what is allowed."""
+
+
 Tables = Mapping[str, type[BaseModel]]
 """The settings of each table of the file by its name; the file's own have an empty one."""
 
@@ -17,7 +22,8 @@ def explain(error: ErrorDetails, file: Path | None, tables: Tables) -> str:
     wrong, what is allowed."""
     *parents, key = error["loc"] or ("",)
     variable = f"CODESERVE_{key}".upper()
-    in_server = key in tables["server"].model_fields and "models" not in parents
+    server = tables.get("server")
+    in_server = server is not None and key in server.model_fields and "models" not in parents
     if in_server and variable in os.environ:
         return f"{variable}: {_problem(error)}"
     source = f"{file}: " if file else ""

@@ -1,7 +1,7 @@
 """What crosses every seam of the engines: plain, immutable values."""
 
 from collections.abc import Mapping
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 import msgspec
@@ -15,6 +15,16 @@ class FinishReason(StrEnum):
 
     STOP = "stop"
     LENGTH = "length"
+
+
+class Lane(IntEnum):
+    """Who is served first: a lane goes before the next ones, but never starves them."""
+
+    INTERACTIVE = 0
+    """Someone waits for it at the keyboard."""
+    NORMAL = 1
+    BATCH = 2
+    """Nobody waits for it."""
 
 
 class GrammarKind(StrEnum):
@@ -97,8 +107,11 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Score each sampled token, with so many alternatives; None: no scores."""
     prompt_logprobs: int | None = None
     """Score the prompt's tokens likewise; its cached prefixes are computed again for that."""
+    lane: Lane = Lane.NORMAL
     priority: int = 0
-    """Requests of a lower number are served first."""
+    """In a lane, requests of a lower number are served first."""
+    queue_timeout: float | None = None
+    """Seconds that it may wait for a slot; then it ends with DeadlineExceeded."""
     cache_salt: str = ""
     """Prefixes are shared among requests of the same salt only."""
 
@@ -115,6 +128,8 @@ class TokenDelta(msgspec.Struct, frozen=True):
     """One for each of ``token_ids``, if asked for."""
     prompt_scores: tuple[TokenScore, ...] = ()
     """One for each token of the prompt after the first, if asked for; set on the first delta."""
+    queued_seconds: float | None = None
+    """How long the request waited for a slot; set on the first delta."""
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -132,6 +147,22 @@ class EngineLoad(msgspec.Struct, frozen=True):
     waiting: int
     steps: int
     """Steps completed since start; a watchdog compares two readings."""
+    waiting_tokens: int = 0
+    """Prompt tokens of the requests that wait."""
+    kv_tokens_used: int = 0
+    """Tokens in the KV cache, of running requests and of cached prefixes that may make room."""
+    kv_tokens_running: int = 0
+    """Those of running requests."""
+    kv_tokens: int = 0
+    """Tokens that fit into the KV cache; 0: unknown."""
+    prefix_queries: int = 0
+    """Prompt tokens that were looked up in the prefix cache since start."""
+    prefix_hits: int = 0
+    """Those that were found there."""
+    drafts_proposed: int = 0
+    """Tokens drafted since start."""
+    drafts_accepted: int = 0
+    """Those that were kept."""
 
 
 class LoadQuantization(StrEnum):
@@ -160,6 +191,8 @@ class EngineConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Requests decoded together."""
     max_waiting: int = 256
     """Requests that may wait; one more is refused."""
+    max_waiting_tokens: int | None = None
+    """Prompt tokens that may wait; a request of more is taken only where none waits."""
     options: Mapping[str, Any] = {}
     """The engine's own settings under its own names."""
 
@@ -213,8 +246,11 @@ class TextRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """Score each token, with so many alternatives; None: no scores."""
     prompt_logprobs: int | None = None
     """Score the prompt's tokens in the report likewise."""
+    lane: Lane = Lane.NORMAL
     priority: int = 0
-    """Requests of a lower number are served first."""
+    """In a lane, requests of a lower number are served first."""
+    queue_timeout: float | None = None
+    """Seconds that it may wait for a slot; then it ends with DeadlineExceeded."""
     cache_salt: str = ""
     """Prefixes are shared among requests of the same salt only."""
     line_seconds: float | None = None
@@ -271,5 +307,9 @@ class TextDelta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The stop string or stop id that ended the generation, with the last delta."""
     usage: Usage | None = None
     """Set on the last delta only."""
+    queued_seconds: float | None = None
+    """How long the request waited for a slot; set on the first delta."""
+    cached_tokens: int | None = None
+    """Prompt tokens that were cached; set on the first delta."""
     prompt: PromptReport | None = None
     """Set on the first delta only, if asked for."""

@@ -17,7 +17,7 @@ from codeserve.app.api.responses.router import responses_router
 from codeserve.app.edge.origins import OwnPages
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.registrations import Registrations
-from codeserve.app.settings import ServerSettings
+from codeserve.app.server_settings import ServerSettings
 
 
 def api_routers(

@@ -13,7 +13,7 @@ from codeserve.app.cli.options import DEFAULT_URL, ApiKey, AsJson, EventsAsJson,
 if TYPE_CHECKING:
     from codeserve.app.cli.client import ServerClient
     from codeserve.app.desired_state import Change, Running
-    from codeserve.app.settings import ModelSettings
+    from codeserve.app.model_settings import ModelSettings
 
 DIFFERENT = 1
 
@@ -70,7 +70,8 @@ def apply(
 
 def _wanted(file: Path) -> Sequence["ModelSettings"]:
     """The models of ``file``; the command ends where they make no sense."""
-    from codeserve.app.settings import Settings, SettingsError
+    from codeserve.app.setting_problems import SettingsError
+    from codeserve.app.settings import Settings
 
     try:
         settings = Settings.load(file)
@@ -142,7 +143,7 @@ def _bodies(
 ) -> Mapping[str, Mapping[str, Any]]:
     """The launch requests by model; the command ends where one cannot be made."""
     from codeserve.app.desired_state import launch_body
-    from codeserve.app.settings import SettingsError
+    from codeserve.app.setting_problems import SettingsError
 
     launched = {change.id for change in found if change.action.launches}
     try:
@@ -214,7 +215,8 @@ def _launch(server: "ServerClient", body: Mapping[str, Any]) -> Mapping[str, Any
 def _former(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request that launches a model as it was; the command ends where there is none."""
     from codeserve.app.desired_state import launch_body
-    from codeserve.app.settings import ModelSettings, SettingsError
+    from codeserve.app.model_settings import ModelSettings
+    from codeserve.app.setting_problems import SettingsError
 
     try:
         return launch_body(ModelSettings.read(spec))

@@ -21,7 +21,8 @@ def validate(file: Annotated[Path, typer.Argument(help="Config file (TOML).")]) 
     from codeserve.app.environments.engines import Engines
     from codeserve.app.manager.resolution import resolve
     from codeserve.app.registrations import load_catalog
-    from codeserve.app.settings import Settings, SettingsError
+    from codeserve.app.setting_problems import SettingsError
+    from codeserve.app.settings import Settings
     from codeserve.engines.errors import ServingError
     from codeserve.model_specs.errors import SpecError
 

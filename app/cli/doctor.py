@@ -93,7 +93,8 @@ def doctor(
 
 def _settings(config: Path | None, model: str | None) -> "Settings":
     """What `serve` with these options would do."""
-    from codeserve.app.settings import Settings, SettingsError
+    from codeserve.app.setting_problems import SettingsError
+    from codeserve.app.settings import Settings
 
     try:
         return Settings.load(config).override({}, [] if model is None else [model])
@@ -105,7 +106,8 @@ def _local_path(reference: str, library: "Library") -> Path:
     """The file that ``--model`` means, if it is on this machine."""
     from codeserve.app.environments.engines import Engines
     from codeserve.app.manager.resolution import resolve
-    from codeserve.app.settings import ModelSettings, SettingsError
+    from codeserve.app.model_settings import ModelSettings
+    from codeserve.app.setting_problems import SettingsError
     from codeserve.engines.errors import ServingError
     from codeserve.model_specs.hub.artifact import artifacts
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from codeserve.app.settings import ModelSettings, ServerSettings, Settings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
+from codeserve.app.settings import Settings
 
 SECRET = re.compile(r"(^|_)(token|secret|password|(api_?)?keys?)$", re.IGNORECASE)
 HIDDEN = "(set, not shown)"

@@ -117,7 +117,8 @@ def remove_engine(
 
 def _engines(config: Path | None) -> "Engines":
     from codeserve.app.environments.engines import Engines
-    from codeserve.app.settings import Settings, SettingsError
+    from codeserve.app.setting_problems import SettingsError
+    from codeserve.app.settings import Settings
 
     try:
         return Engines(Settings.load(config).server.engines)

@@ -10,8 +10,11 @@ import msgspec
 
 from codeserve.app.cli.failure import USAGE_ERROR, fail
 from codeserve.app.cli.welcome import command_path
+from codeserve.app.model_settings import ModelSettings
 from codeserve.app.registrations import load_catalog
-from codeserve.app.settings import ModelSettings, ServerSettings, Settings, SettingsError
+from codeserve.app.server_settings import ServerSettings
+from codeserve.app.setting_problems import SettingsError
+from codeserve.app.settings import Settings
 from codeserve.model_specs.catalog import Catalog, Selection
 from codeserve.model_specs.errors import PullError, SpecError, UnknownSpec
 from codeserve.model_specs.hub.artifact import Artifact, artifacts

@@ -62,7 +62,8 @@ def show_model(
 
 def _load_catalog() -> "Catalog":
     from codeserve.app.registrations import load_catalog
-    from codeserve.app.settings import Settings, SettingsError
+    from codeserve.app.setting_problems import SettingsError
+    from codeserve.app.settings import Settings
 
     try:
         return load_catalog(Settings.load().server)

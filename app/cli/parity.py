@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from codeserve.app.parity.problems import Conditions
     from codeserve.app.parity.prompts import Prompt
     from codeserve.app.parity.run import ModelRun
-    from codeserve.app.settings import ServerSettings
+    from codeserve.app.server_settings import ServerSettings
 
 
 def parity(
@@ -86,7 +86,8 @@ def _candidates(
     models: list[str], config: Path | None
 ) -> tuple["ServerSettings", tuple["Candidate", ...]]:
     from codeserve.app.parity.models import candidates, configured
-    from codeserve.app.settings import Settings, SettingsError
+    from codeserve.app.setting_problems import SettingsError
+    from codeserve.app.settings import Settings
 
     names = [name for names in models for name in names.split(",") if name]
     try:

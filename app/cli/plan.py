@@ -14,7 +14,8 @@ from codeserve.app.cli.launch_options import ENGINE_OPTIONS, launch_request
 if TYPE_CHECKING:
     from codeserve.app.manager.resolution import Resolution
     from codeserve.app.memory.plan import Plan
-    from codeserve.app.settings import ModelSettings, ServerSettings
+    from codeserve.app.model_settings import ModelSettings
+    from codeserve.app.server_settings import ServerSettings
 
 SPEC = "model_name"
 """The option of ``launch`` that a SPEC may stand for."""
@@ -75,7 +76,8 @@ def plan(
 
 
 def _server(max_memory: str | None) -> "ServerSettings":
-    from codeserve.app.settings import Settings, SettingsError
+    from codeserve.app.setting_problems import SettingsError
+    from codeserve.app.settings import Settings
 
     server = {} if max_memory is None else {"max_memory": max_memory}
     try:
@@ -94,7 +96,8 @@ def _settings(spec: str | None, request: Mapping[str, Any]) -> "ModelSettings":
     from pydantic import ValidationError
 
     from codeserve.app.launch_request import LaunchRequest
-    from codeserve.app.settings import ModelSettings, SettingsError
+    from codeserve.app.model_settings import ModelSettings
+    from codeserve.app.setting_problems import SettingsError
     from codeserve.engines.errors import ServingError
 
     try:

@@ -58,7 +58,8 @@ def _settings(
     engine: str | None,
 ) -> "Settings":
     """The configuration with the command line's options on top."""
-    from codeserve.app.settings import Settings, SettingsError
+    from codeserve.app.setting_problems import SettingsError
+    from codeserve.app.settings import Settings
 
     try:
         settings = Settings.load(config)

@@ -25,7 +25,9 @@ from codeserve.app.manager.spawning import HeadStart
 from codeserve.app.manager.state_file import StateFile, state_path
 from codeserve.app.manager.status import ModelState, ModelStatus
 from codeserve.app.registrations import load_catalog
-from codeserve.app.settings import ServerSettings, Settings, SettingsError
+from codeserve.app.server_settings import ServerSettings
+from codeserve.app.setting_problems import SettingsError
+from codeserve.app.settings import Settings
 from codeserve.engines.errors import ServingError
 from codeserve.model_specs.errors import SpecError
 

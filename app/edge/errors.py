@@ -17,8 +17,11 @@ from codeserve.app.edge.early import has_begun
 from codeserve.app.edge.methods import allow_header
 from codeserve.app.edge.record import record_of
 from codeserve.app.edge.refusals import (
+    AuthenticationFailed,
     ForeignPage,
+    KeyLimitReached,
     MethodNotAllowed,
+    PermissionDenied,
     UnknownPath,
     UnsupportedMediaType,
 )
@@ -44,13 +47,16 @@ logger = logging.getLogger(__name__)
 
 STATUSES: Mapping[type[ServingError], int] = {
     ClientError: 400,
+    AuthenticationFailed: 401,
     ForeignPage: 403,
+    PermissionDenied: 403,
     ModelNotFound: 404,
     UnknownPath: 404,
     MethodNotAllowed: 405,
     NothingStored: 404,
     RequestTooLarge: 413,
     UnsupportedMediaType: 415,
+    KeyLimitReached: 429,
     QueueFull: 429,
     ServerError: 500,
     ModelUnavailable: 503,

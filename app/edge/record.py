@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
+from codeserve.engines.types import Lane
+
 
 @dataclass(slots=True)
 class RequestRecord:
@@ -13,9 +15,28 @@ class RequestRecord:
     id: str
     started: float = field(default_factory=time.perf_counter)
     """On the clock of ``time.perf_counter``."""
+    key: str | None = None
+    """Id of the API key; never the key."""
     model: str | None = None
+    lane: Lane = Lane.NORMAL
+    stream: bool = False
+    max_tokens: int | None = None
+    choices: int = 1
     prompt_tokens: int | None = None
+    cached_tokens: int | None = None
     completion_tokens: int | None = None
+    accepted: float | None = None
+    """When the engine took the request, on the same clock."""
+    queued_seconds: float | None = None
+    """How long it waited for a slot of the engine."""
+    first_token: float | None = None
+    """When its first token came, on the same clock."""
+    last_token: float | None = None
+    token_gaps: list[float] = field(default_factory=list)
+    """Seconds between deltas, each divided by the tokens that came with the later one."""
+    finish_reasons: list[str] = field(default_factory=list)
+    ended: float | None = None
+    """When the answer had been sent, on the same clock."""
     status: int | None = None
     """None until the response starts."""
     complete: bool = False

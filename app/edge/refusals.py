@@ -18,6 +18,27 @@ class ForeignPage(ClientError):
     code = "foreign_origin"
 
 
+class AuthenticationFailed(ClientError):
+    """The request has no API key, or none that is valid."""
+
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class PermissionDenied(ClientError):
+    """The API key does not allow this."""
+
+    type = "permission_error"
+    code = "insufficient_permissions"
+
+
+class KeyLimitReached(ClientError):
+    """The API key has used up what it may."""
+
+    type = "requests"
+    code = "rate_limit_exceeded"
+
+
 class UnsupportedMediaType(ClientError):
     """The body is announced as something other than plain JSON."""
 

@@ -29,7 +29,8 @@ from codeserve.app.manager.state_file import StateFile
 from codeserve.app.manager.status import ModelState, ModelStatus
 from codeserve.app.manager.surroundings import Surroundings
 from codeserve.app.memory.planner import Planner
-from codeserve.app.settings import ModelSettings, ServerSettings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.engines.errors import InvalidRequest, ModelNotFound, ModelUnavailable
 from codeserve.model_specs.catalog import Catalog
 from codeserve.model_specs.hub.store import Store

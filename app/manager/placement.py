@@ -12,7 +12,7 @@ import msgspec
 from codeserve.engines.errors import InvalidRequest
 
 if TYPE_CHECKING:
-    from codeserve.app.settings import ModelSettings
+    from codeserve.app.model_settings import ModelSettings
 
 GPU_ENGINES = frozenset({"llama.cpp", "transformers", "vllm"})
 """Engines whose workers take a GPU where there is one."""

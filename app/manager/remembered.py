@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from codeserve.app.manager.state_file import StateFile
-from codeserve.app.settings import ModelSettings
+from codeserve.app.model_settings import ModelSettings
 
 
 class Remembered:

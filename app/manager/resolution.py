@@ -9,7 +9,7 @@ from codeserve.app.environments import interpreter
 from codeserve.app.environments.abilities import Weights, of_path, of_spec
 from codeserve.app.environments.choice import Available, EngineChoice, choose
 from codeserve.app.manager.placement import ANYWHERE, Placement, options
-from codeserve.app.settings import UNQUANTIZED, ModelSettings
+from codeserve.app.model_settings import UNQUANTIZED, ModelSettings
 from codeserve.engines.errors import InvalidRequest, ModelLoadError
 from codeserve.engines.types import EngineConfig, LoadQuantization
 from codeserve.model_specs.catalog import Catalog, Selection

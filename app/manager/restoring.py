@@ -8,7 +8,7 @@ from codeserve.app.manager.events import EventKind, ModelEvent
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.state_file import StateFile
 from codeserve.app.manager.status import ModelState
-from codeserve.app.settings import ModelSettings
+from codeserve.app.model_settings import ModelSettings
 from codeserve.engines.errors import ServingError
 
 logger = logging.getLogger(__name__)

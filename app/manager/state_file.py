@@ -11,7 +11,9 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from codeserve.app.durable_file import write_durably
-from codeserve.app.settings import ModelSettings, ServerSettings, SettingsError
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
+from codeserve.app.setting_problems import SettingsError
 
 VERSION = 1
 

@@ -6,7 +6,7 @@ from codeserve.app.manager.launcher import Launcher
 from codeserve.app.manager.restarts import RestartPolicy
 from codeserve.app.manager.room import Room
 from codeserve.app.memory.planner import Planner
-from codeserve.app.settings import ServerSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.model_specs.hub.store import Store
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from codeserve.app.manager.resolution import Resolution
-from codeserve.app.settings import UNQUANTIZED
+from codeserve.app.model_settings import UNQUANTIZED
 from codeserve.engines.memory import SHORTEST_DEFAULT, STEP
 from codeserve.engines.types import LoadQuantization
 from codeserve.model_specs.spec import ModelFormat

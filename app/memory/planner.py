@@ -17,7 +17,7 @@ from codeserve.app.memory.plan import Plan, QuantizationPlan
 from codeserve.app.memory.refusal import refusal
 from codeserve.app.memory.requirement import HOST, Requirement, gpu_pool
 from codeserve.app.memory.site import gpus_of
-from codeserve.app.settings import ServerSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.engines.errors import InsufficientMemory
 from codeserve.engines.footprint import llama_cpp, transformers, vllm
 from codeserve.engines.footprint.footprint import Footprint, Load

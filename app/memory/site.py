@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from codeserve.app.manager.machine import visible_gpus
 from codeserve.app.manager.placement import GPU_ENGINES
 from codeserve.app.memory.gpus import GpuMemory
-from codeserve.app.settings import ModelSettings
+from codeserve.app.model_settings import ModelSettings
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from codeserve.app.settings import ModelSettings, Settings, SettingsError
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.setting_problems import SettingsError
+from codeserve.app.settings import Settings
 
 ENGINE = re.compile(r"([a-z][a-z0-9._-]*)=(.+)", re.DOTALL)
 

@@ -17,7 +17,9 @@ from codeserve.app.cli.listening import listen, url_of
 from codeserve.app.factory import build_app
 from codeserve.app.manager.launcher import LocalLauncher
 from codeserve.app.manager.manager import ModelManager
-from codeserve.app.settings import ModelSettings, ServerSettings, Settings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
+from codeserve.app.settings import Settings
 from codeserve.model_specs.catalog import Catalog
 
 SCRIPT = "Grüße aus Köln 🙂! "

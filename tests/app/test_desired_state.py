@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from codeserve.app.desired_state import Action, Change, Difference, Running, changes, launch_body
 from codeserve.app.launch_request import LaunchRequest
-from codeserve.app.settings import ModelSettings, SettingsError
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.setting_problems import SettingsError
 
 CODER = ModelSettings(
     id="coder", model_name="deepseek-coder", size_in_billions="1_3", options={"n_threads": 4}

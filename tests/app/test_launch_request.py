@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from codeserve.app.launch_request import MEANINGLESS, LaunchRequest
-from codeserve.app.settings import ModelSettings
+from codeserve.app.model_settings import ModelSettings
 from codeserve.engines.errors import InvalidRequest, UnsupportedFeature
 from codeserve.model_specs.spec import Hub
 

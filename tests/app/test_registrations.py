@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from codeserve.app.registrations import Registrations, families_folder, load_catalog
-from codeserve.app.settings import ServerSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.model_specs.errors import SpecError, UnknownSpec
 
 FAMILY = """

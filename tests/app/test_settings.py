@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from codeserve.app.settings import EMBEDDED_MODEL, ModelSettings, Settings, SettingsError
+from codeserve.app.model_settings import EMBEDDED_MODEL, ModelSettings
+from codeserve.app.setting_problems import SettingsError
+from codeserve.app.settings import Settings
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from codeserve.app.settings import ModelSettings, ServerSettings, Settings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
+from codeserve.app.settings import Settings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 

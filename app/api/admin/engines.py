@@ -15,7 +15,7 @@ from codeserve.app.environments.choice import choose
 from codeserve.app.environments.engines import Engines, Installation
 from codeserve.app.environments.needs import NEEDS
 from codeserve.app.manager.manager import ModelManager
-from codeserve.app.settings import UNQUANTIZED
+from codeserve.app.model_settings import UNQUANTIZED
 from codeserve.engines import registry
 from codeserve.engines.errors import InvalidRequest
 from codeserve.engines.types import LoadQuantization

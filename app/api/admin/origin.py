@@ -7,7 +7,7 @@ import msgspec
 
 from codeserve.app.manager.resolution import select
 from codeserve.app.manager.status import ModelStatus
-from codeserve.app.settings import ModelSettings
+from codeserve.app.model_settings import ModelSettings
 from codeserve.model_specs.catalog import Catalog
 from codeserve.model_specs.errors import UnknownSpec
 from codeserve.model_specs.spec import ModelFamily, ModelFormat, ModelSpec

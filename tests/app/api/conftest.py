@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from codeserve.app.settings import ModelSettings
+from codeserve.app.model_settings import ModelSettings
 from tests.app.conftest import RunningServer, running_server
 
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from codeserve.app.cli.library import Library
-from codeserve.app.settings import ServerSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.model_specs.catalog import Catalog
 from codeserve.model_specs.hub.artifact import Artifact, artifacts
 from codeserve.model_specs.hub.stored import Stored

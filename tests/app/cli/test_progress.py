@@ -8,7 +8,7 @@ from rich.console import Console
 from codeserve.app.cli.progress import loading_display
 from codeserve.app.manager.launcher import LocalLauncher
 from codeserve.app.manager.manager import ModelManager
-from codeserve.app.settings import ServerSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.model_specs.catalog import Catalog
 
 

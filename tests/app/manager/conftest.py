@@ -8,7 +8,8 @@ from codeserve.app.manager.launcher import LocalLauncher, LocalWorker, Log
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.placement import ANYWHERE, Placement
 from codeserve.app.manager.restarts import RestartPolicy
-from codeserve.app.settings import ModelSettings, ServerSettings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.engines.types import TextRequest
 from codeserve.engines.worker.client import TextStream
 from codeserve.model_specs.catalog import Catalog

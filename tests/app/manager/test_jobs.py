@@ -10,7 +10,8 @@ from codeserve.app.manager.jobs import JobState
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.restarts import RestartPolicy
 from codeserve.app.manager.status import ModelState
-from codeserve.app.settings import ModelSettings, ServerSettings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.engines.errors import InvalidRequest, ModelNotFound, NothingStored
 from codeserve.model_specs.catalog import Catalog
 from codeserve.model_specs.hub.store import Store

@@ -24,7 +24,8 @@ from codeserve.app.manager.residency import Limits
 from codeserve.app.manager.resolution import Resolution
 from codeserve.app.manager.restarts import RestartPolicy
 from codeserve.app.manager.status import ModelState
-from codeserve.app.settings import ModelSettings, ServerSettings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.engines.errors import ServingError
 from codeserve.engines.types import TextRequest
 from codeserve.model_specs.catalog import Catalog

@@ -11,7 +11,8 @@ import pytest
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.restarts import RestartPolicy
 from codeserve.app.manager.status import ModelState
-from codeserve.app.settings import EMBEDDED_MODEL, ModelSettings, ServerSettings
+from codeserve.app.model_settings import EMBEDDED_MODEL, ModelSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.engines.errors import (
     EngineFailure,
     EngineRestarted,

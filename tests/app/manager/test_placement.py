@@ -5,7 +5,7 @@ import pytest
 
 from codeserve.app.manager.machine import this_machine, visible_gpus
 from codeserve.app.manager.placement import ANYWHERE, Machine, Placement, options, place
-from codeserve.app.settings import ModelSettings
+from codeserve.app.model_settings import ModelSettings
 from codeserve.engines.errors import InvalidRequest
 
 CPU_ONLY = Machine(cores=((0, 4), (1, 5), (2, 6), (3, 7)))

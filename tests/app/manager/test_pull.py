@@ -9,7 +9,8 @@ import pytest
 
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.status import ModelState
-from codeserve.app.settings import ModelSettings, ServerSettings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.model_specs.catalog import Catalog
 from tests.model_specs.hub.local_hub import serving
 

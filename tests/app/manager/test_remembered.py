@@ -8,7 +8,8 @@ import pytest
 
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.state_file import StateFile
-from codeserve.app.settings import ModelSettings, ServerSettings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.engines.errors import InvalidRequest, ModelNotFound
 from codeserve.model_specs.catalog import Catalog
 from tests.app.manager.stand_in import StandInLauncher

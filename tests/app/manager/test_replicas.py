@@ -9,7 +9,7 @@ import pytest
 
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.status import ModelState
-from codeserve.app.settings import ModelSettings
+from codeserve.app.model_settings import ModelSettings
 from codeserve.engines.worker.client import TextStream
 from tests.eventually import eventually
 

@@ -5,7 +5,7 @@ import pytest
 
 from codeserve.app.environments.engines import Installation
 from codeserve.app.manager.resolution import resolve
-from codeserve.app.settings import ModelSettings
+from codeserve.app.model_settings import ModelSettings
 from codeserve.engines.errors import InvalidRequest, ModelLoadError
 from codeserve.model_specs.catalog import Catalog
 

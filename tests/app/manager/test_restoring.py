@@ -13,7 +13,8 @@ from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.restoring import restore
 from codeserve.app.manager.state_file import StateFile
 from codeserve.app.manager.status import ModelState
-from codeserve.app.settings import ModelSettings, ServerSettings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.model_specs.catalog import Catalog
 
 

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codeserve.app.manager.state_file import StateFile, state_path
-from codeserve.app.settings import ModelSettings, ServerSettings, SettingsError
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
+from codeserve.app.setting_problems import SettingsError
 from codeserve.model_specs.spec import Hub
 
 CODER = ModelSettings(id="coder", model_name="deepseek-coder", size_in_billions="1_3", replica=2)

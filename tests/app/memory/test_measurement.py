@@ -10,7 +10,8 @@ from codeserve.app.memory.gpus import gpu_memories
 from codeserve.app.memory.ledger import Ledger
 from codeserve.app.memory.measurement import Measurement, measure
 from codeserve.app.memory.planner import Planner
-from codeserve.app.settings import ModelSettings, ServerSettings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.engines.types import TextRequest
 from codeserve.model_specs.segments import Content
 from tests.app.memory.baseline import Baseline

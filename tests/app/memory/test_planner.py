@@ -14,7 +14,8 @@ from codeserve.app.memory.gpus import GpuMemory
 from codeserve.app.memory.ledger import Ledger, Subject, entry_of
 from codeserve.app.memory.planner import Planner
 from codeserve.app.memory.requirement import HOST, Requirement
-from codeserve.app.settings import ModelSettings, ServerSettings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.engines.errors import InsufficientMemory
 from codeserve.model_specs.catalog import Catalog
 from tests.app.manager.test_resolution import Machine

@@ -11,7 +11,8 @@ from codeserve.app.manager.placement import ANYWHERE, Placement
 from codeserve.app.manager.resolution import Resolution, resolve
 from codeserve.app.manager.session import Session
 from codeserve.app.manager.watchdog import Watchdog
-from codeserve.app.settings import ModelSettings, ServerSettings
+from codeserve.app.model_settings import ModelSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.engines.types import EngineInfo
 from codeserve.model_specs.catalog import Catalog
 

@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from codeserve.app.model_settings import ModelSettings
 from codeserve.app.parity.models import candidates, configured
-from codeserve.app.settings import ModelSettings, Settings, SettingsError
+from codeserve.app.setting_problems import SettingsError
+from codeserve.app.settings import Settings
 
 
 def test_a_model_is_a_reference_of_serve_with_or_without_an_engine() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from codeserve.app.settings import ServerSettings
+from codeserve.app.server_settings import ServerSettings
 from codeserve.model_specs.catalog import Catalog
 from codeserve.model_specs.hub.artifact import Artifact, artifacts
 from codeserve.model_specs.hub.store import Store

@@ -3,7 +3,7 @@ from typing import Any
 import httpx
 import pytest
 
-from codeserve.app.settings import ModelSettings
+from codeserve.app.model_settings import ModelSettings
 from tests.app.conftest import running_server
 
 
