@@ -1,6 +1,7 @@
 """One generation at work in a step engine."""
 
 import hashlib
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -26,6 +27,10 @@ class Sequence:
     """Prompt and generated tokens."""
     prompt_scores: list[TokenScore] = field(default_factory=list)
     """Of the prompt's tokens computed so far, from the second on; if asked for."""
+    came: float = field(default_factory=time.monotonic)
+    """When it was queued, on the monotonic clock."""
+    queued_seconds: float | None = None
+    """How long it waited for its slot; None while it waits."""
 
     def __post_init__(self) -> None:
         self.token_ids = list(self.request.prompt_ids)
@@ -97,4 +102,5 @@ class Sequence:
             self.cached if first else 0,
             tuple(outcome.scores[: len(taken)]),
             tuple(self.prompt_scores) if first else (),
+            self.queued_seconds if first else None,
         )

@@ -123,6 +123,7 @@ class Stepper:
             self.cache.extend(sequence)
             self._scheduler.follow(sequence)
         while (admitted := self._scheduler.next_admitted()) is not None:
+            admitted.queued_seconds = time.monotonic() - admitted.came
             slot = self.cache.admit(admitted)
             self._scheduler.follow(admitted)
             self._backend.open(slot, admitted.request, admitted.constraint)

@@ -249,7 +249,13 @@ def _delta(request: GenerationRequest, output: Any, *, first: bool) -> TokenDelt
         if request.logprobs is None
         else scores(token_ids, completion.logprobs or (), request.logprobs),
         prompt_scores=prompt_scores,
+        queued_seconds=_queued_seconds(output.metrics) if first else None,
     )
+
+
+def _queued_seconds(times: Any) -> float | None:
+    """How long a request waited for vLLM to schedule it; None where it keeps no times."""
+    return None if times is None else max(0.0, times.scheduled_ts - times.queued_ts)
 
 
 def create(config: EngineConfig) -> Engine:

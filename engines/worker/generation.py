@@ -98,6 +98,8 @@ class Generation:
                     token_ids=delta.token_ids,
                     logprobs=self._shown(delta, text),
                     prompt=report,
+                    queued_seconds=delta.queued_seconds,
+                    cached_tokens=self._cached_of_first(delta),
                 )
                 report = None
             else:
@@ -111,6 +113,11 @@ class Generation:
     def _count(self, delta: TokenDelta) -> None:
         self._cached_tokens += delta.cached_tokens
         self._completion_tokens += len(delta.token_ids)
+
+    def _cached_of_first(self, delta: TokenDelta) -> int | None:
+        """The prompt's cached tokens, if ``delta``, which is counted, is the first one."""
+        is_first = len(delta.token_ids) == self._completion_tokens
+        return delta.cached_tokens if is_first else None
 
     def _named(self, delta: TokenDelta) -> list[TokenLogprobs]:
         """The scores of ``delta``; that of a stop id belongs to no text."""
@@ -158,6 +165,8 @@ class Generation:
             finish_reason=finish_reason,
             stop_reason=stop_reason,
             usage=Usage(self.prompt_tokens, self._cached_tokens, self._completion_tokens),
+            queued_seconds=delta.queued_seconds,
+            cached_tokens=self._cached_of_first(delta),
             prompt=report,
         )
 

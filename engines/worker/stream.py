@@ -26,6 +26,7 @@ class TextStream:
         self._token_ids: list[int] = []
         self._logprobs: list[TokenLogprobs] = []
         self._prompt: PromptReport | None = None
+        self._first = TextDelta()
         self._latest: TextDelta | None = None
         self._error: ServingError | None = None
         self._ended = False
@@ -46,6 +47,8 @@ class TextStream:
         self._token_ids += delta.token_ids
         self._logprobs += delta.logprobs
         self._prompt = self._prompt or delta.prompt
+        if self._latest is None:
+            self._first = delta
         self._latest = delta
         self._ended = delta.finish_reason is not None
         self._news.set()
@@ -81,6 +84,8 @@ class TextStream:
             finish_reason=latest.finish_reason,
             stop_reason=latest.stop_reason,
             usage=latest.usage,
+            queued_seconds=self._first.queued_seconds,
+            cached_tokens=self._first.cached_tokens,
         )
         self._drop()
         return merged

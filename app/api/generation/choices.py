@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import msgspec
-
+from codeserve.app.api.generation.account import Account
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.edge.record import RequestRecord
 from codeserve.app.manager.lease import LeasedModel
@@ -17,8 +16,9 @@ class Choices:
     """The generations of one plan, all accepted by the engine. Iterate once for the deltas of all
     of them as they come, each with the index of its choice."""
 
-    def __init__(self, plan: Plan, streams: Sequence[TextStream]) -> None:
+    def __init__(self, plan: Plan, streams: Sequence[TextStream], account: Account) -> None:
         self._plan = plan
+        self._account = account
         self._streams = streams
         self._usages = [Usage(prompt_tokens=stream.prompt_tokens) for stream in streams]
         self._arrived: asyncio.Queue[tuple[int, TextDelta | Exception]] = asyncio.Queue(1)
@@ -30,22 +30,23 @@ class Choices:
     ) -> AsyncIterator["Choices"]:
         """Have ``model`` accept all of ``plan``; end what still runs on the way out.
 
-        ``record`` learns what it cost. Raises what the model refuses with.
+        ``record`` learns how it went and what it cost. Raises what the model refuses with.
         """
+        account = Account(record)
         async with AsyncExitStack() as running:
             streams = []
             for request in plan.requests():
                 stream = await model.generate(request)
                 running.push_async_callback(stream.aclose)
                 streams.append(stream)
-            choices = cls(plan, streams)
+                account.accept()
+            choices = cls(plan, streams, account)
             for index, stream in enumerate(streams) if len(streams) > 1 else ():
                 running.callback(asyncio.create_task(choices._pump(index, stream)).cancel)
             try:
                 yield choices
             finally:
-                record.prompt_tokens = choices.usage.prompt_tokens
-                record.completion_tokens = choices.usage.completion_tokens
+                account.close(choices.usage)
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -95,7 +96,10 @@ class Choices:
             await self._arrived.put((index, error))
 
     def _count(self, index: int, delta: TextDelta) -> None:
+        self._account.note(index, delta)
         so_far = self._usages[index]
-        self._usages[index] = delta.usage or msgspec.structs.replace(
-            so_far, completion_tokens=so_far.completion_tokens + len(delta.token_ids)
+        self._usages[index] = delta.usage or Usage(
+            so_far.prompt_tokens,
+            so_far.cached_tokens + (delta.cached_tokens or 0),
+            so_far.completion_tokens + len(delta.token_ids),
         )

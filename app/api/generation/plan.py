@@ -27,13 +27,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """Whether any token is asked for."""
         return self.request.max_tokens != 0
 
+    @property
+    def choices(self) -> int:
+        """Of all prompts together."""
+        return len(self.prompts) * self.choices_per_prompt
+
     def requests(self) -> list[TextRequest]:
         """One request for each choice; choice j of prompt i comes at ``i * choices_per_prompt + j``
         and is drawn with the seed plus j. Raises InvalidRequest for too many."""
-        count = len(self.prompts) * self.choices_per_prompt
-        if count > MAX_CHOICES:
+        if self.choices > MAX_CHOICES:
             raise InvalidRequest(
-                f"The request asks for {count} choices ({len(self.prompts)} prompts, "
+                f"The request asks for {self.choices} choices ({len(self.prompts)} prompts, "
                 f"{self.choices_per_prompt} choices each), but one request may have at most "
                 f"{MAX_CHOICES}.",
                 param="n" if self.choices_per_prompt > 1 else "prompt",

@@ -30,11 +30,12 @@ class Responder:
         A stream begins when the model has accepted the plan, so a refusal is a response of its
         own. A client that goes away, queued or served, ends the generations.
         """
+        record = exchange.record
+        record.stream, record.choices = stream, plan.choices
+        record.max_tokens = plan.request.max_tokens
 
         async def start() -> Choices:
-            return await exchange.resources.enter_async_context(
-                Choices.start(model, plan, exchange.record)
-            )
+            return await exchange.resources.enter_async_context(Choices.start(model, plan, record))
 
         async def finish() -> Response:
             return await _whole(await start(), reply)
@@ -42,7 +43,7 @@ class Responder:
         if not stream:
             return await until_disconnect(exchange.request, finish())
         choices = await until_disconnect(exchange.request, start())
-        return reply.stream(_frames(choices, reply, exchange.record), self.keepalive_seconds)
+        return reply.stream(_frames(choices, reply, record), self.keepalive_seconds)
 
 
 async def _whole(choices: Choices, reply: Reply) -> Response:

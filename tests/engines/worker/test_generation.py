@@ -46,6 +46,17 @@ async def test_max_tokens_ends_with_length_and_the_usage(engine: Engine, ask: As
     assert last.usage == Usage(prompt_tokens=5, cached_tokens=0, completion_tokens=7)
 
 
+async def test_the_first_delta_says_how_long_it_waited_and_what_was_cached(
+    engine: Engine, ask: Ask
+) -> None:
+    await all_of(engine, ask("a long hello", max_tokens=1))
+    generation = await Generation.start(engine, ask("a long hello", max_tokens=3))
+    first, *others = [delta async for delta in generation.deltas()]
+    assert first.queued_seconds is not None
+    assert first.cached_tokens == 11
+    assert {(delta.queued_seconds, delta.cached_tokens) for delta in others} == {(None, None)}
+
+
 @pytest.mark.parametrize("max_tokens", [None, 28, 1000])
 async def test_a_generation_never_leaves_the_context(
     engine: Engine, ask: Ask, max_tokens: int | None

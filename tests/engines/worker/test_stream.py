@@ -36,6 +36,15 @@ async def test_deltas_that_wait_are_merged(stream: TextStream) -> None:
     ]
 
 
+async def test_merged_deltas_say_what_the_first_said_of_its_start(stream: TextStream) -> None:
+    stream.put(TextDelta(token_ids=(1,), queued_seconds=0.5, cached_tokens=7))
+    stream.put(TextDelta(token_ids=(2,)))
+    merged = await anext(stream)
+    assert (merged.queued_seconds, merged.cached_tokens) == (0.5, 7)
+    stream.put(LAST)
+    assert (await anext(stream)).queued_seconds is None
+
+
 async def test_a_reader_that_keeps_up_gets_each_delta(stream: TextStream) -> None:
     first = TextDelta(text="a", token_ids=(1,))
     reading = asyncio.create_task(anext(stream))

@@ -1,11 +1,13 @@
 import json
 from typing import Any
 
+from codeserve.app.api.generation.account import Account
 from codeserve.app.api.generation.answer import Answer
 from codeserve.app.api.generation.choices import Choices
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.openai.completion_reply import CompletionReply
 from codeserve.app.api.openai.completion_types import CompletionRequest
+from codeserve.app.edge.record import RequestRecord
 from codeserve.engines.types import FinishReason, PromptReport, TextDelta, Usage
 from tests.app.api.openai.tokens import scored, token
 
@@ -51,7 +53,7 @@ def whole(*answers: Answer, **fields: Any) -> list[dict[str, Any]]:
 
 def streamed(**fields: Any) -> list[dict[str, Any]]:
     writer = reply(stream=True, **fields)
-    choices = Choices(Plan(id="x", prompts=[()]), [])
+    choices = Choices(Plan(id="x", prompts=[()]), [], Account(RequestRecord("x")))
     frames = [frame for delta in DELTAS for frame in writer.frames(choices, 0, delta)]
     return [json.loads(frame.removeprefix(b"data: "))["choices"][0] for frame in frames]
 
