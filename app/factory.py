@@ -17,6 +17,7 @@ from codeserve.app.edge.errors import OpenAIErrors, install_error_handlers
 from codeserve.app.edge.methods import AnswerOptions, HeadAsGet
 from codeserve.app.edge.middleware import RESPONSE_HEADERS, RequestContext, UnexpectedErrors
 from codeserve.app.edge.paths import TidyPath
+from codeserve.app.edge.request_log import RequestLog
 from codeserve.app.edge.shapes import ErrorShapes
 from codeserve.app.edge.sse import let_streams_finish
 from codeserve.app.edge.unread import ReadToTheEnd
@@ -66,7 +67,7 @@ def _middleware(settings: ServerSettings) -> list[Middleware]:
     return [
         Middleware(ReadToTheEnd),
         Middleware(TidyPath),
-        Middleware(RequestContext, shapes=ERROR_SHAPES),
+        Middleware(RequestContext, shapes=ERROR_SHAPES, observers=[RequestLog()]),
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,

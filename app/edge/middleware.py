@@ -1,19 +1,21 @@
-"""What surrounds every request: its id, its log line, its last resort. Pure ASGI, as a wrapper
+"""What surrounds every request: its id, who is told of it, its last resort. Pure ASGI, as a wrapper
 around responses would buffer streams."""
 
+import time
 import uuid
+from collections.abc import Sequence
 
-import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codeserve.app.edge.early import has_begun
 from codeserve.app.edge.errors import as_serving_error, error_response
+from codeserve.app.edge.observing import RequestObserver, finish
 from codeserve.app.edge.record import RequestRecord, record_of
 from codeserve.app.edge.shapes import ErrorShapes
 
-PROBES = frozenset({"/livez", "/readyz", "/health", "/v1/health"})
-"""Paths that are asked all the time and never logged."""
+UNOBSERVED = frozenset({"/livez", "/readyz", "/startupz", "/health", "/v1/health", "/metrics"})
+"""Paths that are asked all the time, of which no observer is told."""
 
 LONGEST_REQUEST_ID = 128
 
@@ -33,12 +35,15 @@ OPENAI_VERSION = "2020-10-01"
 
 
 class RequestContext:
-    """Gives each request an id, a log line and the shape of its errors."""
+    """Gives each request an id, a record and the shape of its errors, and tells ``observers`` when
+    it has ended."""
 
-    def __init__(self, app: ASGIApp, shapes: ErrorShapes) -> None:
+    def __init__(
+        self, app: ASGIApp, shapes: ErrorShapes, observers: Sequence[RequestObserver] = ()
+    ) -> None:
         self._app = app
         self._shapes = shapes
-        self._log: structlog.stdlib.BoundLogger = structlog.get_logger("codeserve.requests")
+        self._observers = observers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -64,25 +69,9 @@ class RequestContext:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            if scope["path"] not in PROBES:
-                self._write(scope, record)
-
-    def _write(self, scope: Scope, record: RequestRecord) -> None:
-        generated = {
-            "model": record.model,
-            "prompt_tokens": record.prompt_tokens,
-            "completion_tokens": record.completion_tokens,
-        }
-        self._log.info(
-            "request",
-            id=record.id,
-            method=scope["method"],
-            path=scope["path"],
-            status=record.status,
-            outcome=record.outcome,
-            ms=record.milliseconds,
-            **{name: value for name, value in generated.items() if value is not None},
-        )
+            record.ended = time.perf_counter()
+            if scope["path"] not in UNOBSERVED:
+                finish(self._observers, record, scope)
 
 
 class UnexpectedErrors:

@@ -1,4 +1,4 @@
-"""What is known of one request, for its log line."""
+"""What is known of one request, for those who are told of it when it has ended."""
 
 import time
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from codeserve.engines.types import Lane
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What the log line of one request says; the route fills in what it learns."""
+    """The facts of one request; the route fills in what it learns."""
 
     id: str
     started: float = field(default_factory=time.perf_counter)

@@ -5,17 +5,31 @@ import pytest
 import structlog
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.types import Scope
 
 from codeserve.app.edge.disconnect import ClientDisconnected
 from codeserve.app.edge.errors import OpenAIErrors, install_error_handlers
-from codeserve.app.edge.middleware import RequestContext, UnexpectedErrors
+from codeserve.app.edge.middleware import UNOBSERVED, RequestContext, UnexpectedErrors
+from codeserve.app.edge.record import RequestRecord
+from codeserve.app.edge.request_log import RequestLog
 from codeserve.app.edge.shapes import ErrorShapes
+
+
+class Unfit:
+    """An observer that fails."""
+
+    def finish(self, record: RequestRecord, scope: Scope) -> None:
+        raise ZeroDivisionError
 
 
 def small_app() -> FastAPI:
     app = FastAPI(
         middleware=[
-            Middleware(RequestContext, shapes=ErrorShapes(OpenAIErrors())),
+            Middleware(
+                RequestContext,
+                shapes=ErrorShapes(OpenAIErrors()),
+                observers=[Unfit(), RequestLog()],
+            ),
             Middleware(UnexpectedErrors),
         ]
     )
@@ -118,8 +132,19 @@ async def test_a_client_that_went_away_before_its_response_is_logged_as_such(
     assert (line["status"], line["outcome"]) == (499, "disconnected")
 
 
-async def test_probes_are_not_logged(
-    log_lines: list[structlog.typing.EventDict], asgi: httpx.AsyncClient
+@pytest.mark.parametrize("path", sorted(UNOBSERVED))
+async def test_probes_and_metrics_are_not_logged(
+    log_lines: list[structlog.typing.EventDict], asgi: httpx.AsyncClient, path: str
 ) -> None:
-    await asgi.get("/livez")
+    await asgi.get(path)
     assert log_lines == []
+
+
+async def test_an_observer_that_fails_costs_neither_the_response_nor_other_observers(
+    log_lines: list[structlog.typing.EventDict],
+    caplog: pytest.LogCaptureFixture,
+    asgi: httpx.AsyncClient,
+) -> None:
+    assert (await asgi.get("/fine")).json() == "fine"
+    assert "an observer of requests failed" in caplog.text
+    assert [line["event"] for line in log_lines] == ["request"]
