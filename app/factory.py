@@ -12,6 +12,7 @@ from codeserve.app.api.responses.errors import ResponsesErrors
 from codeserve.app.api.routers import api_routers
 from codeserve.app.edge.bodies import BodyLimit, JsonBodies
 from codeserve.app.edge.documentation import DocumentedApi
+from codeserve.app.edge.draining import RefuseWhileDraining
 from codeserve.app.edge.early import EarlyStreams
 from codeserve.app.edge.errors import OpenAIErrors, install_error_handlers
 from codeserve.app.edge.methods import AnswerOptions, HeadAsGet
@@ -21,6 +22,7 @@ from codeserve.app.edge.request_log import RequestLog
 from codeserve.app.edge.shapes import ErrorShapes
 from codeserve.app.edge.sse import let_streams_finish
 from codeserve.app.edge.unread import ReadToTheEnd
+from codeserve.app.manager.drain import Drain
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.registrations import Registrations, families_folder
 from codeserve.app.server_settings import ServerSettings
@@ -54,7 +56,7 @@ ERROR_SHAPES = ErrorShapes(
 def build_app(settings: Settings, manager: ModelManager) -> FastAPI:
     """The application that serves the models of ``manager``, which the caller starts and stops."""
     let_streams_finish()
-    app = DocumentedApi(ERROR_SHAPES, _middleware(settings.server))
+    app = DocumentedApi(ERROR_SHAPES, _middleware(settings.server, manager.drain))
     install_error_handlers(app)
     registrations = Registrations(manager.catalog, families_folder(settings.server))
     for router in api_routers(manager, registrations, settings.server):
@@ -62,7 +64,7 @@ def build_app(settings: Settings, manager: ModelManager) -> FastAPI:
     return app
 
 
-def _middleware(settings: ServerSettings) -> list[Middleware]:
+def _middleware(settings: ServerSettings, drain: Drain) -> list[Middleware]:
     """What surrounds every route, from the outside in."""
     return [
         Middleware(ReadToTheEnd),
@@ -76,6 +78,7 @@ def _middleware(settings: ServerSettings) -> list[Middleware]:
             allow_credentials=True,
             expose_headers=RESPONSE_HEADERS,
         ),
+        Middleware(RefuseWhileDraining, drain=drain),
         Middleware(EarlyStreams, silence=settings.keepalive_seconds / 2),
         Middleware(UnexpectedErrors),
         Middleware(AnswerOptions),

@@ -13,6 +13,7 @@
     └── ServerError                the server is at fault
         ├── EngineFailure          500  the engine broke while it served this request
         ├── ModelUnavailable       503  not loaded, loading, draining or failed
+        ├── ServerDraining         503  the server is being stopped
         ├── EngineRestarted        503  the worker crashed or hung and is being replaced
         ├── DeadlineExceeded       504
         └── ModelLoadError         a model could not be loaded; its state becomes FAILED
@@ -126,6 +127,12 @@ class ModelUnavailable(ServerError):
     """The model is known but not serving: loading, draining or failed."""
 
     code = "model_unavailable"
+
+
+class ServerDraining(ServerError):
+    """The server is being stopped; another one, or the next, may serve the request."""
+
+    code = "server_draining"
 
 
 class EngineRestarted(ServerError):

@@ -1,5 +1,6 @@
-"""Whether the server lives, and whether its models can be asked."""
+"""Whether the server lives, has started, and can be asked."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 from fastapi import APIRouter, Response
@@ -10,6 +11,8 @@ from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.status import ModelStatus
 
 RETRY_AFTER_SECONDS = "1"
+
+Probe = Callable[..., Awaitable[Response]]
 
 
 class Healthy(BaseModel):
@@ -25,72 +28,91 @@ class ModelProgress(BaseModel):
     state: str
     phase: str
     progress: float | None
+    stalled: str | None
     error: str | None
 
 
 class NotReady(BaseModel):
-    """Requests had better wait."""
+    """Requests had better wait, or go elsewhere."""
 
-    status: Literal["not ready"] = "not ready"
+    status: Literal["starting", "draining", "not ready"]
+    state: str | None
+    """Of the first of the models that are waited for, like the next two."""
+    phase: str | None
+    progress: float | None
+    """How far the phase is, from 0 to 1, where that is known."""
     models: list[ModelProgress]
 
 
-class Startup:
-    """The time in which requests had better wait for models that load for the first time. What
-    is launched later keeps nobody from the others."""
-
-    def __init__(self) -> None:
-        self._over = False
-
-    def is_over(self, models: list[ModelStatus]) -> bool:
-        """Whether every model has once been loaded, or has failed, or loads on request."""
-        self._over = self._over or not any(map(_is_new, models))
-        return self._over
-
-
 def health_router(manager: ModelManager) -> APIRouter:
-    """The probes: ``/livez``, ``/readyz``, ``/health`` and ``/v1/health``."""
+    """The probes: ``/livez``, ``/startupz``, ``/readyz``, ``/health`` and ``/v1/health``."""
     router = APIRouter(tags=["health"])
 
     async def livez() -> Healthy:
         """The process answers."""
         return Healthy()
 
-    startup = Startup()
+    async def startupz() -> Response:
+        """200 for ever, once every model of the start has been loaded, has failed, or waits for
+        its first request; what is launched later does not count."""
+        if manager.startup.is_over:
+            return _healthy()
+        return _not_ready("starting", manager.models(), manager.startup.awaited)
 
     async def readyz(model: str | None = None) -> Response:
-        """200 when the models of the start have been loaded and at least one serves, or would
-        load on request; with ``model``, when that one does."""
-        if model is not None:
-            status = manager.status(model)
-            return _answer([status], ready=status.state.serves)
-        models = manager.models()
-        serving = not models or any(model.state.serves for model in models)
-        return _answer(models, ready=startup.is_over(models) and serving)
+        """200 when the start is over and at least one model serves, or would load on request; with
+        ``model``, when that one does. 503 while the server is being stopped, and for models whose
+        workers stand still. How many requests wait makes no difference."""
+        models = manager.models() if model is None else [manager.status(model)]
+        if manager.drain.begun:
+            return _not_ready("draining", models, models)
+        if model is None and not manager.startup.is_over:
+            return _not_ready("starting", models, manager.startup.awaited)
+        if any(map(_serves, models)) or not (models or model):
+            return _healthy()
+        return _not_ready("not ready", models, models)
 
     router.add_api_route("/livez", livez, summary="Is the server alive?")
+    _add_probe(router, "/startupz", startupz, "Have its first models been loaded?")
     for path in ("/readyz", "/health", "/v1/health"):
-        router.add_api_route(
-            path,
-            readyz,
-            summary="Can its models be asked?",
-            response_model=None,
-            responses={
-                200: {"model": Healthy, "description": "They can."},
-                503: {"model": NotReady, "description": "They cannot, or not yet."},
-            },
-        )
+        _add_probe(router, path, readyz, "Can its models be asked?")
     return router
 
 
-def _is_new(status: ModelStatus) -> bool:
-    return status.info is None and not status.state.settled
+def _add_probe(router: APIRouter, path: str, probe: Probe, question: str) -> None:
+    router.add_api_route(
+        path,
+        probe,
+        summary=question,
+        response_model=None,
+        responses={
+            200: {"model": Healthy, "description": "Yes."},
+            503: {"model": NotReady, "description": "No, or not yet."},
+        },
+    )
 
 
-def _answer(models: list[ModelStatus], *, ready: bool) -> Response:
-    if ready:
-        return JSONResponse(Healthy().model_dump())
-    body = NotReady(models=[_progress(status) for status in models])
+def _serves(status: ModelStatus) -> bool:
+    return status.state.serves and status.stalled is None
+
+
+def _healthy() -> Response:
+    return JSONResponse(Healthy().model_dump())
+
+
+def _not_ready(
+    status: Literal["starting", "draining", "not ready"],
+    models: Sequence[ModelStatus],
+    awaited: Sequence[ModelStatus],
+) -> Response:
+    first = awaited[0] if awaited else None
+    body = NotReady(
+        status=status,
+        state=None if first is None else first.state,
+        phase=None if first is None else first.phase,
+        progress=None if first is None else first.progress,
+        models=[_progress(model) for model in models],
+    )
     return JSONResponse(body.model_dump(), 503, {"retry-after": RETRY_AFTER_SECONDS})
 
 
@@ -100,5 +122,6 @@ def _progress(status: ModelStatus) -> ModelProgress:
         state=status.state,
         phase=status.phase,
         progress=status.progress,
+        stalled=status.stalled,
         error=status.error,
     )

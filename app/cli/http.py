@@ -1,6 +1,5 @@
 """The HTTP half of the serving process; importing it takes longer than loading a small model."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +10,7 @@ from codeserve.app.manager.manager import ModelManager
 from codeserve.app.settings import Settings
 
 CLOSING_SECONDS = 10
-"""What connections get to close in, once their requests have ended or were given up."""
+"""What connections get to close in, once the drain is over."""
 
 
 class HttpServer(uvicorn.Server):
@@ -29,8 +28,7 @@ class HttpServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=math.ceil(settings.server.drain_timeout)
-                + CLOSING_SECONDS,
+                timeout_graceful_shutdown=CLOSING_SECONDS,
             )
         )
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SIGNALS = 2
+"""That end the server in good order: the first waits for requests, the second does not."""
+
 
 class Service:
     """A server from its start to its end."""
@@ -60,16 +63,34 @@ class Service:
 
     async def run(self) -> int:
         """Serve until a signal comes or no model could be loaded; the exit code."""
-        _on_signals(self._stopping.set)
+        _on_signals(self._stop)
         async with asyncio.TaskGroup() as tasks:
             opening = tasks.create_task(self._open())
             tasks.create_task(self._answer())
             await self._stopping.wait()
             opening.cancel()
+            await self._manager.drain.finish()
+            await self._manager.stop()
             if self._http is not None:
                 self._http.should_exit = True
-            await self._manager.stop()
         return self._exit_code
+
+    def _stop(self) -> None:
+        """Take no more work and end what runs in good order; the second time, at once."""
+        drain = self._manager.drain
+        if self._stopping.is_set():
+            drain.cut_short()
+            if self._http is not None:
+                self._http.force_exit = True
+            return
+        drain.begin()
+        self._stopping.set()
+        if drain.in_flight:
+            logger.info(
+                "stopping; %d requests get %g s to end; stop again to end them at once",
+                drain.in_flight,
+                drain.seconds,
+            )
 
     async def _answer(self) -> None:
         """Answer HTTP requests; those that come before all is imported wait in the listener."""
@@ -81,19 +102,24 @@ class Service:
         """Load the models and say how to ask them, or why none could be loaded."""
         configured = [model.id for model in self._settings.models]
         try:
-            for model in self._settings.models:
-                await self._manager.launch(model)
+            with self._manager.startup.launching():
+                for model in self._settings.models:
+                    await self._manager.launch(model)
+                restored = await self._restore(configured)
         except ServingError as error:
             self._give_up(f"{model.id}: {error.message}", USAGE_ERROR)
             return
-        restored = []
-        if self._state is not None:
-            restored = await restore(self._manager, self._state, configured)
         async with loading_display(self._manager, Console(stderr=True)):
             statuses = await self._settle(configured, restored)
         if self._head_start is not None:
             self._head_start.end()
         self._greet(statuses)
+
+    async def _restore(self, configured: list[str]) -> list[str]:
+        """Launch what was launched before, but for the ``configured`` models; the ids."""
+        if self._state is None:
+            return []
+        return await restore(self._manager, self._state, configured)
 
     async def _settle(self, configured: list[str], restored: list[str]) -> list[ModelStatus]:
         """Wait for the configured models, and where none of them serves for a restored one that
@@ -128,6 +154,7 @@ class Service:
     def _give_up(self, reason: str, exit_code: int) -> None:
         typer.echo(f"codeserve: {reason}", err=True)
         self._exit_code = exit_code
+        self._manager.drain.begin()
         self._stopping.set()
 
 
@@ -187,16 +214,16 @@ def _failure(status: ModelStatus) -> str:
 
 
 def _on_signals(stop: Callable[[], None]) -> None:
-    """Call ``stop`` at the first SIGTERM or SIGINT; a second one ends the process at once, and
-    its workers with it."""
+    """Call ``stop`` at the first and at the second SIGTERM or SIGINT; a third one ends the process
+    by force, and its workers with it."""
     loop = asyncio.get_running_loop()
     received: list[int] = []
 
     def handle(number: int) -> None:
-        if received:
+        received.append(number)
+        if len(received) > SIGNALS:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        received.append(number)
         stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):

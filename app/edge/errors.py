@@ -38,6 +38,7 @@ from codeserve.engines.errors import (
     NothingStored,
     QueueFull,
     RequestTooLarge,
+    ServerDraining,
     ServerError,
     ServingError,
 )
@@ -60,6 +61,7 @@ STATUSES: Mapping[type[ServingError], int] = {
     QueueFull: 429,
     ServerError: 500,
     ModelUnavailable: 503,
+    ServerDraining: 503,
     EngineRestarted: 503,
     DeadlineExceeded: 504,
 }

@@ -11,6 +11,7 @@ from functools import cached_property
 import msgspec
 
 from codeserve.app.environments.engines import Engines
+from codeserve.app.manager.drain import Drain
 from codeserve.app.manager.events import EventKind, ModelEvent
 from codeserve.app.manager.job_ledger import JobLedger
 from codeserve.app.manager.jobs import Job
@@ -25,6 +26,7 @@ from codeserve.app.manager.residency import Limits
 from codeserve.app.manager.resolution import Resolution, resolve
 from codeserve.app.manager.restarts import RestartPolicy
 from codeserve.app.manager.room import Room
+from codeserve.app.manager.startup import Startup
 from codeserve.app.manager.state_file import StateFile
 from codeserve.app.manager.status import ModelState, ModelStatus
 from codeserve.app.manager.surroundings import Surroundings
@@ -61,6 +63,8 @@ class ModelManager:
         self.store = Store(settings.store, offline=settings.offline)
         self.planner = Planner(settings)
         self.events = Journal[ModelEvent](EVENTS)
+        self.startup = Startup(self.models)
+        self.drain = Drain(settings.drain_timeout)
         self._settings = settings
         self._turns = turns or Limits()
         self._room = Room(lambda: self._limits)
@@ -71,6 +75,7 @@ class ModelManager:
             store=self.store,
             planner=self.planner,
             room=self._room,
+            drain=self.drain,
         )
         self._jobs = JobLedger()
         self._remembered = Remembered(state, self._complain)

@@ -242,7 +242,8 @@ class ManagedModel:
     async def _leave(self, towards: ModelState, reason: str) -> None:
         async with self._leaving:
             if self.state is ModelState.DRAINING:
-                await self.leases.unused(self._surroundings.server.drain_timeout)
+                patience = self._surroundings.server.drain_timeout
+                await self._surroundings.drain.until_over(self.leases.unused(patience))
             self._end_life()
             if self._life is not None:
                 await asyncio.wait([self._life])

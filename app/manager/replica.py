@@ -67,6 +67,11 @@ class Replica:
         """The process of a worker that is ready and runs on this machine."""
         return None if self._session is None else self._session.pid
 
+    @property
+    def stalled(self) -> str | None:
+        """How long a worker that is ready has stood still; None: it works."""
+        return None if self._session is None else self._session.stalled
+
     async def run(self) -> None:
         """Keep a worker running; return when the replica has FAILED."""
         try:

@@ -74,6 +74,12 @@ class Replicas:
         return tuple(replica.client for replica in self._replicas)
 
     @property
+    def stalled(self) -> str | None:
+        """How long those that are ready have stood still; None: one of them works."""
+        ready = [replica.stalled for replica in self._replicas if replica.client is not None]
+        return next(filter(None, ready), None) if all(ready) else None
+
+    @property
     def pids(self) -> Sequence[int]:
         """The processes of those that are ready."""
         return tuple(replica.pid for replica in self._replicas if replica.pid is not None)

@@ -65,6 +65,7 @@ class Residence:
         return replace(
             status,
             replicas_ready=len(loads),
+            stalled=self.replicas.stalled,
             running=sum(load.running for load in loads),
             waiting=status.waiting + sum(load.waiting for load in loads),
         )
@@ -141,6 +142,7 @@ class Residence:
                 placement,
                 self._log,
                 watchdog,
+                self._surroundings.drain,
             )
 
         config = self._resolution.config(path, placement)

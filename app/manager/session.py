@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from codeserve.app.environments.choice import EngineChoice
+from codeserve.app.manager.drain import Drain
 from codeserve.app.manager.launcher import Launcher, Log, WorkerProcess
 from codeserve.app.manager.placement import Placement
 from codeserve.app.manager.watchdog import Watchdog
 from codeserve.engines.base import Progress
-from codeserve.engines.errors import EngineRestarted, ModelUnavailable
+from codeserve.engines.errors import EngineRestarted
 from codeserve.engines.types import EngineConfig, EngineInfo
 from codeserve.engines.worker.client import RETRY_AFTER_SECONDS, WorkerClient
 
@@ -25,10 +26,14 @@ class WorkerLost(Exception):
 class Session:
     """A running worker, its connection, and a watch over both."""
 
-    def __init__(self, worker: WorkerProcess, client: WorkerClient, watchdog: Watchdog) -> None:
+    def __init__(
+        self, worker: WorkerProcess, client: WorkerClient, watchdog: Watchdog, drain: Drain
+    ) -> None:
         self.client = client
         self._worker = worker
-        self._watching = asyncio.create_task(self._watch(watchdog))
+        self._watchdog = watchdog
+        self._drain = drain
+        self._watching = asyncio.create_task(self._watch())
 
     @classmethod
     @asynccontextmanager
@@ -39,15 +44,16 @@ class Session:
         placement: Placement,
         log: Log,
         watchdog: Watchdog,
+        drain: Drain,
     ) -> AsyncIterator["Session"]:
         """Launch a worker for the chosen engine in its place and connect to it; at the end it is
-        told to exit, or killed.
+        told to exit, or killed; at once where the ``drain`` is cut short.
 
         Raises ModelLoadError where no worker can be launched, and WorkerLost.
         """
         worker = await launcher.launch(choice.engine, choice.python, log, placement)
         try:
-            session = cls(worker, await _connect(worker), watchdog)
+            session = cls(worker, await _connect(worker), watchdog, drain)
             try:
                 yield session
             finally:
@@ -59,6 +65,11 @@ class Session:
     def pid(self) -> int | None:
         """The worker's process; None: it runs on another machine."""
         return self._worker.pid
+
+    @property
+    def stalled(self) -> str | None:
+        """How long the worker has stood still; None: it works, or has nothing to do."""
+        return self._watchdog.stalled
 
     async def load(self, config: EngineConfig, progress: Progress) -> EngineInfo:
         """Load and prove the model. Raises ModelLoadError and WorkerLost."""
@@ -73,17 +84,17 @@ class Session:
 
     async def _close(self) -> None:
         self._watching.cancel()
-        self.client.shut_down(ModelUnavailable("The model was stopped before the request ended."))
+        self.client.shut_down(self._drain.farewell())
         try:
-            await self._worker.end(EXIT_SECONDS)
+            await self._drain.until_cut_short(self._worker.end(EXIT_SECONDS))
         finally:
             await self.client.close()
 
-    async def _watch(self, watchdog: Watchdog) -> str:
+    async def _watch(self) -> str:
         closing = asyncio.create_task(self.client.wait_closed())
         while not closing.done():
-            await asyncio.wait([closing], timeout=watchdog.interval)
-            verdict = watchdog.look(self.client.heartbeats, self.client.engine_load)
+            await asyncio.wait([closing], timeout=self._watchdog.interval)
+            verdict = self._watchdog.look(self.client.heartbeats, self.client.engine_load)
             if verdict is not None and not closing.done():
                 reason = f"The request was lost: {verdict}. Try again."
                 await self.client.close(EngineRestarted(reason, retry_after=RETRY_AFTER_SECONDS))

@@ -103,6 +103,8 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int = 1
     """Workers that it shall have."""
     replicas_ready: int = 0
+    stalled: str | None = None
+    """How long all workers that are ready have stood still; None: one of them works."""
     running: int = 0
     """Requests being computed at the last heartbeat."""
     waiting: int = 0

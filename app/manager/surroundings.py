@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from codeserve.app.manager.drain import Drain
 from codeserve.app.manager.launcher import Launcher
 from codeserve.app.manager.restarts import RestartPolicy
 from codeserve.app.manager.room import Room
@@ -21,3 +22,5 @@ class Surroundings:
     store: Store
     planner: Planner
     room: Room
+    drain: Drain
+    """The end of the server."""

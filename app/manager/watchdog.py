@@ -4,6 +4,11 @@ from codeserve.engines.types import EngineLoad
 
 INTERVAL_SECONDS = 1.0
 
+SILENT_SECONDS = 5.0
+"""Without a heartbeat, of which there is one a second: nobody should be sent to the worker."""
+STALLED_SECONDS = 15.0
+"""Without a step, with work to do; longer than a healthy step takes."""
+
 
 class Watchdog:
     """Judges a worker by its heartbeats, looking at them once per interval.
@@ -16,12 +21,24 @@ class Watchdog:
         """``heartbeat_timeout``: seconds of silence; ``stall_timeout``: of work without a step."""
         self._heartbeat_timeout = heartbeat_timeout
         self._stall_timeout = stall_timeout
+        self._silent_seconds = min(SILENT_SECONDS, heartbeat_timeout / 2)
+        self._stalled_seconds = min(STALLED_SECONDS, stall_timeout / 2)
         self.interval = min(INTERVAL_SECONDS, heartbeat_timeout / 4, stall_timeout / 4)
         """Seconds between two looks."""
         self._heartbeats = 0
         self._steps = 0
         self._silent = 0.0
         self._stalled = 0.0
+
+    @property
+    def stalled(self) -> str | None:
+        """How long the worker has stood still, long before it must be replaced; None: it has not,
+        or only for a moment."""
+        if self._silent >= self._silent_seconds:
+            return f"no heartbeat for {self._silent:g} s"
+        if self._stalled >= self._stalled_seconds:
+            return f"no step for {self._stalled:g} s with work to do"
+        return None
 
     def look(self, heartbeats: int, load: EngineLoad) -> str | None:
         """Compare with the last look; why the worker must be replaced, or None."""

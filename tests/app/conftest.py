@@ -54,6 +54,7 @@ class RunningServer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=asyncio.run, args=(self._serve(),))
+        self.manager: ModelManager
         self.url = ""
 
     def __enter__(self) -> "RunningServer":
@@ -73,6 +74,7 @@ class RunningServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         manager = ModelManager(self._settings.server, LocalLauncher(), Catalog.load())
+        self.manager = manager
         app = build_app(self._settings, manager)
         http = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
         for model in self._settings.models:

@@ -45,6 +45,9 @@ def test_a_server_that_loads_is_not_ready_and_says_how_far_it_is(
     assert response.headers["retry-after"] == "1"
     (model,) = response.json()["models"]
     assert (model["state"], model["progress"]) == ("loading", 0.0)
+    assert [response.json()[key] for key in ("status", "state", "phase", "progress")] == [
+        *("starting", "loading", "weights", 0.0)
+    ]
 
 
 def test_a_model_that_loads_on_request_can_serve(start_server: Any, make_model: Any) -> None:
