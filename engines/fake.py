@@ -37,6 +37,8 @@ class FakeOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Text to emit, repeated, a byte per token."""
     step_seconds: float = 0.0
     """How long one step takes."""
+    held_by: str | None = None
+    """No step ends while this file exists."""
     load_seconds: float = 0.0
     """How long loading takes."""
     fail_load: str | None = None
@@ -140,6 +142,8 @@ class FakeBackend:
         if self._steps == options.fail_after:
             raise RuntimeError(f"told to fail after {options.fail_after} steps")
         time.sleep(options.step_seconds)
+        while options.held_by is not None and os.path.exists(options.held_by):
+            time.sleep(0.01)
         self._steps += 1
         return [self._outcome(chunk) for chunk in chunks]
 

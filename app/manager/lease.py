@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from codeserve.app.manager.leases import Leases
 from codeserve.app.manager.replicas import Replicas
+from codeserve.engines.errors import QueueFull
 from codeserve.engines.types import EngineInfo, TextRequest
 from codeserve.engines.worker.client import TextStream
 from codeserve.engines.worker.wire import Tokenized
@@ -13,12 +15,13 @@ from codeserve.model_specs.segments import PromptSegments
 class LeasedModel:
     """A ready model; it is not unloaded while it is leased, except when the time to drain is up."""
 
-    def __init__(self, model_id: str, info: EngineInfo, replicas: Replicas) -> None:
+    def __init__(self, model_id: str, info: EngineInfo, replicas: Replicas, leases: Leases) -> None:
         """Raises SpecError if the prompt format of the weights is not valid."""
         self.id = model_id
         self.info = info
         self.prompts = PromptFormat(info.variant)
         self._replicas = replicas
+        self._leases = leases
 
     async def generate(self, request: TextRequest) -> TextStream:
         """Have ``request`` queued; the stream of what it adds.
@@ -26,7 +29,11 @@ class LeasedModel:
         Raises ClientError where it is refused, and ServerError when the engine breaks or its
         worker goes away.
         """
-        return await self._replicas.choose(request).generate(request)
+        try:
+            return await self._replicas.choose(request).generate(request)
+        except QueueFull as full:
+            full.retry_after = self._leases.retry_after
+            raise
 
     async def tokenize(self, prompt: PromptSegments) -> Tokenized:
         """The tokens of ``prompt``. Raises what ``generate`` raises."""

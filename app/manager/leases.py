@@ -4,15 +4,25 @@ import asyncio
 import time
 from contextlib import suppress
 
+from codeserve.app.manager.admission import Admission
+from codeserve.app.manager.service_rate import ServiceRate
+from codeserve.engines.errors import QueueFull
+
+SOONEST_RETRY, LATEST_RETRY = 1.0, 60.0
+"""Seconds after which a refused request may be worth another try."""
+
 
 class Leases:
-    """Counts the requests that use a model, and queues those that wait until it is loaded.
+    """Counts the requests that use a model, queues those that wait until it is loaded, and refuses
+    one that is too many.
 
     Belongs to one event loop. A lease is counted from the moment it is granted, whenever the
     request goes on, so that nobody unloads the model in between.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, admission: Admission) -> None:
+        """``admission``: how many there may be."""
+        self.admission = admission
         self.held = 0
         """Requests that use the model."""
         self.last_used: float | None = None
@@ -20,6 +30,7 @@ class Leases:
         self._waiting: dict[asyncio.Future[None], float] = {}
         self._unused = asyncio.Event()
         self._unused.set()
+        self._rate = ServiceRate(admission.slots)
 
     @property
     def waiting(self) -> int:
@@ -38,24 +49,33 @@ class Leases:
         """When the oldest of them came, on the monotonic clock; None: none waits."""
         return min(self._waiting.values(), default=None)
 
+    @property
+    def retry_after(self) -> float:
+        """Seconds until those who wait now will have been served, at the rate of late."""
+        beyond = max(1, self.held + self.waiting - self.admission.slots)
+        seconds = self._rate.seconds_for(beyond, time.monotonic())
+        return min(max(seconds, SOONEST_RETRY), LATEST_RETRY)
+
     def take(self) -> None:
-        """Count a lease."""
-        self.held += 1
-        self.last_used = time.monotonic()
-        self._unused.clear()
+        """Count a lease. Raises QueueFull."""
+        self._check_room()
+        self._hold()
 
     def give_back(self) -> None:
         """A leased request has ended."""
         self.held -= 1
         self.last_used = time.monotonic()
+        self._rate.end(self.last_used)
         if self.held == 0:
             self._unused.set()
 
     async def wait(self, patience: float) -> None:
         """Wait until a lease is granted, and hold it then.
 
-        Raises TimeoutError after ``patience`` seconds, and what the request is refused with.
+        Raises QueueFull, TimeoutError after ``patience`` seconds, and what the request is refused
+        with.
         """
+        self._check_room()
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[granted] = time.monotonic()
         try:
@@ -71,7 +91,7 @@ class Leases:
     def grant(self) -> None:
         """Give a lease to every request that waits."""
         for waiter in self._end_waiting():
-            self.take()
+            self._hold()
             waiter.set_result(None)
 
     def refuse(self, error: Exception) -> None:
@@ -84,6 +104,21 @@ class Leases:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await self._unused.wait()
+
+    def _check_room(self) -> None:
+        there = self.held + self.waiting
+        if there >= self.admission.most:
+            raise QueueFull(
+                f"{there} requests are running or waiting for this model, as many as allowed "
+                "(max_concurrency and max_waiting). Try again later.",
+                retry_after=self.retry_after,
+            )
+
+    def _hold(self) -> None:
+        self.held += 1
+        self.last_used = time.monotonic()
+        self._rate.begin(self.last_used)
+        self._unused.clear()
 
     def _end_waiting(self) -> list[asyncio.Future[None]]:
         waiters = [waiter for waiter in self._waiting if not waiter.done()]

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from msgspec.structs import replace
 
+from codeserve.app.manager.admission import Admission
 from codeserve.app.manager.journal import Journal
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.leases import Leases
@@ -44,7 +45,7 @@ class ManagedModel:
         settings = resolution.settings
         self.id = settings.id
         self.settings = settings
-        self.leases = Leases()
+        self.leases = Leases(Admission.of(settings, surroundings.server, len(placements)))
         self.log = Journal[str](LOG_LINES)
         self._resolution = resolution
         self._placements = placements
@@ -101,7 +102,8 @@ class ManagedModel:
     async def lease(self) -> AsyncIterator[LeasedModel]:
         """Use the model for one request, once it is loaded where it loads for requests.
 
-        Raises ModelUnavailable where it does not, and after ``load_timeout`` seconds.
+        Raises QueueFull where as many requests as may be there use it or wait, and
+        ModelUnavailable where it does not load, and after ``load_timeout`` seconds.
         """
         if self.state is ModelState.READY and not self._closed:
             self.leases.take()
@@ -275,7 +277,7 @@ class ManagedModel:
         self._logger.info("worker: %s", line)
 
     async def _wait_for_lease(self) -> None:
-        """Hold a lease as soon as the model is loaded. Raises ModelUnavailable."""
+        """Hold a lease as soon as the model is loaded. Raises QueueFull and ModelUnavailable."""
         is_ready = self.state is ModelState.READY
         if self.stopping or not (is_ready or self.waits_for_requests):
             raise self._board.unavailable()

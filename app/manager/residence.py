@@ -145,7 +145,12 @@ class Residence:
                 self._surroundings.drain,
             )
 
-        config = self._resolution.config(path, placement)
+        admission = self._tenant.leases.admission
+        config = replace(
+            self._resolution.config(path, placement),
+            max_waiting=admission.most - self._resolution.settings.max_concurrency,
+            max_waiting_tokens=admission.waiting_tokens,
+        )
         return Replica(open_session, config, Backoff(self._surroundings.policy), changed)
 
     def _follow(self) -> None:
@@ -160,7 +165,7 @@ class Residence:
             self.served = None
             board.move(ModelState.RESTARTING, error=replicas.error)
         if then is ModelState.READY and self.served is None and leader.info is not None:
-            self.served = LeasedModel(self._tenant.id, leader.info, replicas)
+            self.served = LeasedModel(self._tenant.id, leader.info, replicas, self._tenant.leases)
         board.update(
             replace(
                 board.status,

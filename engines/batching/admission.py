@@ -1,20 +1,61 @@
 """What a request must fulfil before it may take a slot."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import isfinite
+from typing import Self
 
 from codeserve.engines.errors import ContextLengthExceeded, InvalidRequest, QueueFull
-from codeserve.engines.types import EngineInfo, GenerationRequest, SamplingParams
+from codeserve.engines.types import (
+    EngineConfig,
+    EngineInfo,
+    GenerationRequest,
+    SamplingParams,
+)
+
+RETRY_AFTER_SECONDS = 1.0
 
 
-def check_room(requests: int, most: int) -> None:
-    """Raise QueueFull where ``requests`` run or wait already, the ``most`` that may."""
-    if requests >= most:
-        raise QueueFull(
-            f"{requests} requests are running or waiting for this model, as many as allowed. Try "
-            "again later.",
-            retry_after=1.0,
-        )
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How many requests an engine takes, each choice of a client's request being one."""
+
+    slots: int
+    """Requests that are computed together."""
+    waiting: int
+    """Requests that may wait besides."""
+    waiting_tokens: int | None
+    """Prompt tokens that may wait; a request of more is taken only where none waits."""
+
+    @classmethod
+    def of(cls, config: EngineConfig) -> Self:
+        """The limits that ``config`` sets."""
+        return cls(config.max_concurrency, config.max_waiting, config.max_waiting_tokens)
+
+    def check(self, prompt_tokens: int, running: int, queued: Sequence[int]) -> None:
+        """Raise QueueFull where a request of ``prompt_tokens`` is one too many.
+
+        ``running`` requests have a slot; ``queued`` are the prompt tokens of the others, in the
+        order in which they came. As many of those as there are free slots are about to run.
+        """
+        there = running + len(queued)
+        if there >= self.slots + self.waiting:
+            raise QueueFull(
+                f"{there} requests are running or waiting for this model, as many as allowed. Try "
+                "again later.",
+                retry_after=RETRY_AFTER_SECONDS,
+            )
+        waiting = queued[max(0, self.slots - running) :]
+        if self.waiting_tokens is None or not waiting:
+            return
+        tokens = sum(waiting)
+        if tokens + prompt_tokens > self.waiting_tokens:
+            raise QueueFull(
+                f"Prompts of {tokens} tokens are waiting for this model; with the {prompt_tokens} "
+                f"of this one they would be more than the {self.waiting_tokens} allowed "
+                "(max_waiting_tokens). Try again later.",
+                retry_after=RETRY_AFTER_SECONDS,
+            )
 
 
 def check(request: GenerationRequest, info: EngineInfo) -> None:

@@ -39,7 +39,7 @@ class StepEngine:
     def __init__(self, backend: StepBackend, config: EngineConfig) -> None:
         """``config`` bounds the requests that may run and wait."""
         self._backend = backend
-        self._most_requests = config.max_concurrency + config.max_waiting
+        self._limits = admission.QueueLimits.of(config)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._events: dict[Sequence, asyncio.Queue[Event]] = {}
         self._info: EngineInfo | None = None
@@ -121,7 +121,7 @@ class StepEngine:
         constraint = await self._constraints.make(request)
         if self._stepper is None:
             raise ModelUnavailable("The model was unloaded.")
-        admission.check_room(len(self._events), self._most_requests)
+        self._check_room(request)
         sequence = Sequence(request, constraint)
         self._events[sequence] = asyncio.Queue()
         self._stepper.submit(sequence)
@@ -129,6 +129,12 @@ class StepEngine:
         # Started here, because closing a generator that never ran would skip its clean-up.
         await anext(deltas)
         return deltas
+
+    def _check_room(self, request: GenerationRequest) -> None:
+        """Raise QueueFull where ``request`` is one too many."""
+        queued = [len(one.request.prompt_ids) for one in self._events if one.is_queued]
+        running = len(self._events) - len(queued)
+        self._limits.check(len(request.prompt_ids), running, queued)
 
     async def _deltas(self, sequence: Sequence) -> AsyncGenerator[TokenDelta, None]:
         events = self._events[sequence]

@@ -36,6 +36,11 @@ class Sequence:
         self.token_ids = list(self.request.prompt_ids)
 
     @property
+    def is_queued(self) -> bool:
+        """Whether it has not got a slot yet."""
+        return self.queued_seconds is None
+
+    @property
     def generated(self) -> int:
         """Number of tokens generated."""
         return len(self.token_ids) - len(self.request.prompt_ids)

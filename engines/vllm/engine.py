@@ -49,12 +49,14 @@ class VllmEngine:
         """Raises ModelLoadError for invalid options."""
         self._config = config
         self._options = VllmOptions.of(config.options)
-        self._most_requests = config.max_concurrency + config.max_waiting
+        self._limits = admission.QueueLimits.of(config)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vllm")
         self._loaded: Loaded | None = None
         self._is_open = False
-        self._collectors: set[Any] = set()
-        self._submitting = 0
+        self._collectors: dict[Any, int] = {}
+        """What is queued or runs, in the order in which it came, and its prompt tokens."""
+        self._submitting: list[int] = []
+        """The prompt tokens of what is on its way to vLLM."""
         self._aborting: set[asyncio.Future[None]] = set()
         self._failure: EngineFailure | None = None
 
@@ -118,7 +120,9 @@ class VllmEngine:
         loaded.grammars.check_choice(request)
         await loaded.grammars.check(request)
         self._check_open()
-        admission.check_room(self._requests, self._most_requests)
+        there = [*self._collectors.values(), *self._submitting]
+        running = min(len(there), self._limits.slots)
+        self._limits.check(len(request.prompt_ids), running, there[running:])
         collector = await self._submit(request, loaded)
         deltas = self._deltas(request, collector, loaded)
         # Started here, because closing a generator that never ran would skip its clean-up.
@@ -127,7 +131,7 @@ class VllmEngine:
 
     @property
     def _requests(self) -> int:
-        return len(self._collectors) + self._submitting
+        return len(self._collectors) + len(self._submitting)
 
     @property
     def _of_start(self) -> Loaded:
@@ -145,7 +149,8 @@ class VllmEngine:
         prompt = TokensPrompt(prompt_token_ids=list(request.prompt_ids))
         if request.cache_salt:
             prompt["cache_salt"] = request.cache_salt
-        self._submitting += 1
+        tokens = len(request.prompt_ids)
+        self._submitting.append(tokens)
         try:
             params = self._translate(request, loaded)
             adding = asyncio.ensure_future(
@@ -160,10 +165,10 @@ class VllmEngine:
         except EngineDeadError as error:
             raise self._fail(error) from error
         finally:
-            self._submitting -= 1
+            self._submitting.remove(tokens)
         if not self._is_open:
             raise ModelUnavailable(UNLOADED)
-        self._collectors.add(collector)
+        self._collectors[collector] = tokens
         return collector
 
     def _translate(self, request: GenerationRequest, loaded: Loaded) -> Any:
@@ -207,7 +212,7 @@ class VllmEngine:
             finished = True
             raise self._fail(error) from error
         finally:
-            self._collectors.discard(collector)
+            self._collectors.pop(collector, None)
             collector.close()
             if not finished:
                 await self._abort(collector)

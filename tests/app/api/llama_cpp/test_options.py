@@ -3,7 +3,9 @@ from typing import Any
 import pytest
 
 from codeserve.app.api.llama_cpp.options import GenerationOptions
+from codeserve.app.manager.admission import Admission
 from codeserve.app.manager.lease import LeasedModel
+from codeserve.app.manager.leases import Leases
 from codeserve.app.manager.replicas import Replicas
 from codeserve.engines.types import Grammar, GrammarKind, SamplingParams, TextRequest
 from codeserve.model_specs.spec import Sampling
@@ -13,7 +15,7 @@ from tests.app.api.openai.models import engine_info
 async def request(recommended: Sampling | None = None, /, **fields: Any) -> TextRequest:
     """What ``fields`` ask of a model; without texts in ``logit_bias`` it needs no worker."""
     no_worker: Replicas = None  # type: ignore[assignment]
-    model = LeasedModel("m", engine_info(recommended), no_worker)
+    model = LeasedModel("m", engine_info(recommended), no_worker, Leases(Admission()))
     return await GenerationOptions(**fields).request(model)
 
 
