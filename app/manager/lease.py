@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from codeserve.app.manager.admission import Timeouts
 from codeserve.app.manager.leases import Leases
 from codeserve.app.manager.replicas import Replicas
 from codeserve.engines.errors import QueueFull
@@ -22,6 +23,11 @@ class LeasedModel:
         self.prompts = PromptFormat(info.variant)
         self._replicas = replicas
         self._leases = leases
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long its requests may take."""
+        return self._leases.admission.timeouts
 
     async def generate(self, request: TextRequest) -> TextStream:
         """Have ``request`` queued; the stream of what it adds.

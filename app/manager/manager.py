@@ -11,6 +11,7 @@ from functools import cached_property
 import msgspec
 
 from codeserve.app.environments.engines import Engines
+from codeserve.app.manager.admission import Admission
 from codeserve.app.manager.drain import Drain
 from codeserve.app.manager.events import EventKind, ModelEvent
 from codeserve.app.manager.job_ledger import JobLedger
@@ -170,6 +171,10 @@ class ModelManager:
         ``load_timeout`` seconds, and raises ModelUnavailable where it is not READY then.
         """
         return self._find(model_id).lease()
+
+    def admission(self, model_id: str) -> Admission:
+        """How many requests a model takes, and how long they may wait. Raises ModelNotFound."""
+        return self._find(model_id).leases.admission
 
     async def wait_ready(self, model_id: str) -> ModelStatus:
         """Wait until a model is READY, UNLOADED, FAILED or STOPPED. Raises ModelNotFound."""

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Self
 
-from codeserve.engines.errors import ContextLengthExceeded, InvalidRequest, QueueFull
+from codeserve.engines.errors import (
+    ContextLengthExceeded,
+    DeadlineExceeded,
+    InvalidRequest,
+    QueueFull,
+)
 from codeserve.engines.types import (
     EngineConfig,
     EngineInfo,
@@ -56,6 +61,14 @@ class QueueLimits:
                 "(max_waiting_tokens). Try again later.",
                 retry_after=RETRY_AFTER_SECONDS,
             )
+
+
+def queue_deadline(timeout: float) -> DeadlineExceeded:
+    """What a request is told that has got no slot within ``timeout`` seconds."""
+    return DeadlineExceeded(
+        f"The request waited {timeout:g} s for its turn, as long as it may (queue_timeout).",
+        param="queue_timeout",
+    )
 
 
 def check(request: GenerationRequest, info: EngineInfo) -> None:

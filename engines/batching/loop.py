@@ -110,7 +110,8 @@ class StepEngine:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[TokenDelta, None]:
         """Queue ``request`` and return its deltas.
 
-        Raises QueueFull or InvalidRequest here, and EngineFailure here or from the generator.
+        Raises QueueFull or InvalidRequest here, EngineFailure here or from the generator, and
+        DeadlineExceeded from the generator.
         """
         if self._failure is not None:
             raise _copy(self._failure)
@@ -137,7 +138,11 @@ class StepEngine:
         self._limits.check(len(request.prompt_ids), running, queued)
 
     async def _deltas(self, sequence: Sequence) -> AsyncGenerator[TokenDelta, None]:
-        events = self._events[sequence]
+        events, timeout = self._events[sequence], sequence.request.queue_timeout
+        expiry = None
+        if timeout is not None:
+            loop = asyncio.get_running_loop()
+            expiry = loop.call_later(timeout, self._expire, sequence, timeout)
         try:
             yield TokenDelta(())
             while True:
@@ -148,8 +153,16 @@ class StepEngine:
                 if event.finish_reason is not None:
                     return
         finally:
+            if expiry is not None:
+                expiry.cancel()
             if self._events.pop(sequence, None) is not None and self._stepper is not None:
                 self._stepper.abort(sequence)
+
+    def _expire(self, sequence: Sequence, timeout: float) -> None:
+        """End ``sequence`` unless it has got a slot."""
+        if sequence.is_queued and self._stepper is not None:
+            self._deliver([(sequence, admission.queue_deadline(timeout))])
+            self._stepper.abort(sequence)
 
     def _deliver(self, deltas: Deltas) -> None:
         for sequence, delta in deltas:

@@ -199,7 +199,7 @@ class VllmEngine:
             yield TokenDelta(())
             first = True
             while not finished:
-                output = await self._next(collector)
+                output = await (self._first(request, collector) if first else self._next(collector))
                 finished = output.finished
                 delta = _delta(request, output, first=first)
                 sampled += delta.token_ids
@@ -216,6 +216,17 @@ class VllmEngine:
             collector.close()
             if not finished:
                 await self._abort(collector)
+
+    async def _first(self, request: GenerationRequest, collector: Any) -> Any:
+        """Raises DeadlineExceeded where nothing comes within ``queue_timeout``, as vLLM does not
+        tell that it has begun a request before its first token."""
+        if request.queue_timeout is None:
+            return await self._next(collector)
+        try:
+            async with asyncio.timeout(request.queue_timeout):
+                return await self._next(collector)
+        except TimeoutError as error:
+            raise admission.queue_deadline(request.queue_timeout) from error
 
     async def _next(self, collector: Any) -> Any:
         return collector.get_nowait() or await collector.get()

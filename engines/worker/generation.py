@@ -68,7 +68,9 @@ class Generation:
             sampling=request.sampling,
             logprobs=request.logprobs,
             prompt_logprobs=request.prompt_logprobs,
+            lane=request.lane,
             priority=request.priority,
+            queue_timeout=request.queue_timeout,
             cache_salt=request.cache_salt,
         )
         text = TextStream(

@@ -29,6 +29,7 @@ class TextStream:
         self._first = TextDelta()
         self._latest: TextDelta | None = None
         self._error: ServingError | None = None
+        self._begun = False
         self._ended = False
 
     async def accepted(self) -> None:
@@ -50,6 +51,7 @@ class TextStream:
         if self._latest is None:
             self._first = delta
         self._latest = delta
+        self._begun = True
         self._ended = delta.finish_reason is not None
         self._news.set()
 
@@ -59,6 +61,17 @@ class TextStream:
         self._error = error
         self._answered.set()
         self._news.set()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether anything has come yet."""
+        return self._begun
+
+    def give_up(self, error: ServingError) -> None:
+        """End with ``error`` after all that waits, and end the request; its slot is freed."""
+        if not self._ended:
+            self.fail(error)
+            self._abandon(self._id)
 
     def __aiter__(self) -> "TextStream":
         return self

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from codeserve.app.api.generation.account import Account
+from codeserve.app.api.generation.deadlines import Deadlines
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.edge.record import RequestRecord
 from codeserve.app.manager.lease import LeasedModel
+from codeserve.engines.errors import DeadlineExceeded
 from codeserve.engines.types import FinishReason, TextDelta, Usage
 from codeserve.engines.worker.client import TextStream
 
@@ -26,21 +28,25 @@ class Choices:
     @classmethod
     @asynccontextmanager
     async def start(
-        cls, model: LeasedModel, plan: Plan, record: RequestRecord
+        cls, model: LeasedModel, plan: Plan, record: RequestRecord, deadlines: Deadlines
     ) -> AsyncIterator["Choices"]:
         """Have ``model`` accept all of ``plan``; end what still runs on the way out.
 
-        ``record`` learns how it went and what it cost. Raises what the model refuses with.
+        ``record`` learns how it went and what it cost. Raises what the model refuses with, and
+        DeadlineExceeded.
         """
         account = Account(record)
         async with AsyncExitStack() as running:
             streams = []
-            for request in plan.requests():
-                stream = await model.generate(request)
-                running.push_async_callback(stream.aclose)
-                streams.append(stream)
-                account.accept()
+            async with deadlines.before_first_token():
+                for request in plan.requests():
+                    stream = await model.generate(request)
+                    running.push_async_callback(stream.aclose)
+                    streams.append(stream)
+                    account.accept()
             choices = cls(plan, streams, account)
+            for timer in deadlines.timers(choices._have_begun, choices._give_up):
+                running.callback(timer.cancel)
             for index, stream in enumerate(streams) if len(streams) > 1 else ():
                 running.callback(asyncio.create_task(choices._pump(index, stream)).cancel)
             try:
@@ -94,6 +100,13 @@ class Choices:
                 await self._arrived.put((index, delta))
         except Exception as error:  # noqa: BLE001 - the reader raises it
             await self._arrived.put((index, error))
+
+    def _have_begun(self) -> bool:
+        return any(stream.has_begun for stream in self._streams)
+
+    def _give_up(self, error: DeadlineExceeded) -> None:
+        for stream in self._streams:
+            stream.give_up(error)
 
     def _count(self, index: int, delta: TextDelta) -> None:
         self._account.note(index, delta)

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from codeserve.app.api.generation.deadlines import Deadlines, timeouts_of
 from codeserve.app.edge.exchange import Exchange
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.manager import ModelManager
@@ -14,10 +15,13 @@ async def lease(
     """The model for the rest of ``exchange``, once it is loaded.
 
     ``stream``: the answer will be an event stream, so that comments can tell how far the model is.
-    Raises ModelNotFound, ModelUnavailable, and ClientDisconnected if the client goes away.
+    Raises ModelNotFound, ModelUnavailable, QueueFull, DeadlineExceeded, and ClientDisconnected if
+    the client goes away.
     """
+    timeouts = timeouts_of(exchange.request.headers, manager.admission(model_id).timeouts)
     told = partial(_progress, manager, model_id) if stream else None
-    return await exchange.acquire(manager.lease(model_id), told)
+    async with Deadlines(timeouts, exchange.record.started).before_first_token():
+        return await exchange.acquire(manager.lease(model_id), told)
 
 
 def _progress(manager: ModelManager, model_id: str) -> str:

@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from fastapi import Response
+from msgspec.structs import replace
 
 from codeserve.app.api.generation.answer import Answer
 from codeserve.app.api.generation.choices import Choices
+from codeserve.app.api.generation.deadlines import Deadlines, timeouts_of
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.reply import Reply
 from codeserve.app.edge.disconnect import until_disconnect
@@ -28,14 +30,21 @@ class Responder:
         """The response of ``model`` to ``plan``, as a stream or whole.
 
         A stream begins when the model has accepted the plan, so a refusal is a response of its
-        own. A client that goes away, queued or served, ends the generations.
+        own. A client that goes away, queued or served, ends the generations, and so does a
+        deadline.
         """
-        record = exchange.record
+        record, headers = exchange.record, exchange.request.headers
+        timeouts = timeouts_of(headers, model.timeouts)
+        deadlines = Deadlines(timeouts, record.started)
+        request = replace(plan.request, queue_timeout=timeouts.queue)
+        plan = replace(plan, request=request)
         record.stream, record.choices = stream, plan.choices
         record.max_tokens = plan.request.max_tokens
 
         async def start() -> Choices:
-            return await exchange.resources.enter_async_context(Choices.start(model, plan, record))
+            return await exchange.resources.enter_async_context(
+                Choices.start(model, plan, record, deadlines)
+            )
 
         async def finish() -> Response:
             return await _whole(await start(), reply)

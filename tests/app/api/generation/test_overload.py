@@ -2,54 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.app.conftest import RunningServer, fake_model, running_server
+from tests.app.api.generation.conftest import RUNNING, WAITING, Gate
 from tests.eventually import eventually
 
-RUNNING, WAITING = 8, 32
 BODY = {"model": "held", "prompt": "a", "max_tokens": 2}
-
-
-class Gate:
-    """While it is closed, the engine stands still."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def close(self) -> None:
-        self.path.touch()
-
-    def open(self) -> None:
-        self.path.unlink(missing_ok=True)
-
-
-@pytest.fixture(scope="module")
-def gate(tmp_path_factory: pytest.TempPathFactory) -> Gate:
-    return Gate(tmp_path_factory.mktemp("gate") / "closed")
-
-
-@pytest.fixture(scope="module")
-def held_server(gate: Gate) -> Iterator[RunningServer]:
-    model = fake_model("held", max_concurrency=RUNNING, held_by=str(gate.path))
-    model = model.model_copy(update={"max_waiting_tokens": 500})
-    with running_server(model, max_waiting=WAITING) as running:
-        yield running
-
-
-@pytest.fixture
-async def crowd(held_server: RunningServer, gate: Gate) -> Any:
-    """A client of 200 connections, in front of a closed gate."""
-    gate.close()
-    limits = httpx.Limits(max_connections=200)
-    async with httpx.AsyncClient(base_url=held_server.url, limits=limits, timeout=60) as client:
-        yield client
-    gate.open()
 
 
 def post(client: httpx.AsyncClient, **fields: Any) -> asyncio.Task[httpx.Response]:
