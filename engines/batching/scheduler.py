@@ -1,9 +1,9 @@
 """Which tokens each step computes: pure policy, without threads or a clock."""
 
-from bisect import insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from codeserve.engines.batching.lane_queue import LaneQueue
 from codeserve.engines.batching.outcome import Outcome
 from codeserve.engines.batching.prefix_tree import common_length
 from codeserve.engines.batching.sequence import Sequence
@@ -50,9 +50,9 @@ class Scheduler:
     rest of its budget. So a long prompt never makes a running stream miss a step.
 
     Prompts are served by the earliest due: a request is due when the tokens computed since it came
-    amount to those that it needs. So a short request gets in ahead of a long one, but none that
-    comes after as many tokens as the long one needs, however many there are (virtual deadlines, as
-    in fair queueing).
+    amount to those that it needs, and to the handicap of its lane. So a short request gets in ahead
+    of a long one, but none that comes after as many tokens as the long one needs, however many
+    there are; ``LaneQueue`` has the whole order.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class Scheduler:
         self._chunk_tokens = chunk_tokens
         self._scored_rows = scored_rows
         self._clock = 0
-        self._due: dict[Sequence, tuple[int, int]] = {}
-        self._waiting: list[Sequence] = []
+        self._queue = LaneQueue()
         self._running: list[Sequence] = []
+        """In the order in which they got their slots."""
         self._leaders: dict[Sequence, tuple[Sequence, int]] = {}
 
     @property
@@ -92,7 +92,7 @@ class Scheduler:
     @property
     def waiting(self) -> int:
         """Number of sequences that wait for a slot."""
-        return len(self._waiting)
+        return len(self._queue)
 
     @property
     def decoding(self) -> list[Sequence]:
@@ -102,34 +102,37 @@ class Scheduler:
     @property
     def prefilling(self) -> list[Sequence]:
         """Sequences whose prompt the next step goes on with, the earliest due first."""
-        return [
+        return self._queue.in_order(
             sequence
             for sequence in self._running
             if not sequence.is_decoding and sequence not in self._leaders
-        ]
+        )
 
     def add(self, sequence: Sequence, needed: int) -> None:
         """Queue ``sequence``, of whose prompt ``needed`` tokens must be computed."""
-        self._due[sequence] = sequence.request.priority, self._clock + needed
-        insort(self._waiting, sequence, key=self._due.__getitem__)
+        self._queue.enter(sequence, self._clock, needed)
 
     def next_admitted(self) -> Sequence | None:
         """The waiting sequence that takes a free place among the running; None if none can."""
-        if not self._waiting or len(self._running) == self._slots:
+        if not self._queue or len(self._running) == self._slots:
             return None
-        sequence = self._waiting.pop(0)
-        insort(self._running, sequence, key=self._due.__getitem__)
+        sequence = self._queue.pop()
+        self._running.append(sequence)
         return sequence
 
     def follow(self, sequence: Sequence) -> None:
-        """Let ``sequence`` wait if one that is due before it computes more of the same prompt."""
+        """Let ``sequence`` wait if one that is due before it computes more of the same prompt.
+
+        It waits only for one that got its slot before it did, so that none wait for each other.
+        """
         if sequence.scores_prompt:
             return
         prompt = sequence.keys(len(sequence.token_ids) - 1)
         length = sequence.computed + WORTH_WAITING
         for leader in self._running[: self._running.index(sequence)]:
             common = common_length(leader.keys(len(leader.request.prompt_ids)), prompt)
-            if common >= length and leader.computed < common:
+            is_behind = common >= length and leader.computed < common
+            if is_behind and self._queue.in_order((leader, sequence))[0] is leader:
                 self._leaders[sequence] = leader, common
                 length = common
 
@@ -139,7 +142,7 @@ class Scheduler:
         done = [
             follower
             for follower, (leader, length) in self._leaders.items()
-            if leader.computed >= length or leader not in self._due
+            if leader.computed >= length or leader not in self._queue
         ]
         for follower in done:
             del self._leaders[follower]
@@ -181,13 +184,13 @@ class Scheduler:
 
     def remove(self, sequence: Sequence) -> bool:
         """Forget ``sequence`` in any state; whether it was running."""
-        if self._due.pop(sequence, None) is None:
+        if sequence not in self._queue:
             return False
+        self._queue.leave(sequence)
         self._leaders.pop(sequence, None)
         if sequence in self._running:
             self._running.remove(sequence)
             return True
-        self._waiting.remove(sequence)
         return False
 
     def _prompt_tokens(self, rows: int) -> int:
