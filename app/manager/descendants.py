@@ -1,4 +1,5 @@
-"""Processes that a worker's engine has started, and that may outlive it."""
+"""The processes of a worker: its own, and those that its engine has started, which may outlive
+it."""
 
 import asyncio
 import os
@@ -11,6 +12,9 @@ PROC = Path("/proc")
 TRACKER = b"multiprocessing.resource_tracker"
 TRACKER_TRIES = 100
 RETRY_SECONDS = 0.02
+ENDED = frozenset("ZX")
+STOPPED = "T"
+"""States of processes, of which ``/proc/PID/stat`` has the letters."""
 SESSION_FIELD = 3
 """Of ``/proc/PID/stat``, counted behind the name in parentheses."""
 
@@ -33,13 +37,24 @@ async def end_descendants(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
+def any_stopped(leader: int) -> bool:
+    """Whether SIGSTOP, or its like, has stopped a process of the session of ``leader``."""
+    return any(state == STOPPED for _, state in _session(leader))
+
+
 def _descendants(leader: int) -> Iterator[int]:
-    """The processes of the session of ``leader`` that run; none where there is no ``/proc``."""
+    """The processes of the session of ``leader`` that run."""
+    return (pid for pid, state in _session(leader) if state not in ENDED)
+
+
+def _session(leader: int) -> Iterator[tuple[int, str]]:
+    """The processes of the session of ``leader`` with their states, as letters; none where there
+    is no ``/proc``."""
     for folder in PROC.glob("[0-9]*"):
         with suppress(OSError):
             state, *fields = folder.joinpath("stat").read_text().rpartition(")")[2].split()
-            if int(fields[SESSION_FIELD - 1]) == leader and state not in "ZX":
-                yield int(folder.name)
+            if int(fields[SESSION_FIELD - 1]) == leader:
+                yield int(folder.name), state
 
 
 def _is_tracker(pid: int) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from codeserve.app.manager.descendants import end_descendants
+from codeserve.app.manager.descendants import any_stopped, end_descendants
 from codeserve.app.manager.exit_reason import exit_reason
 from codeserve.app.manager.placement import ANYWHERE, Placement
 from codeserve.app.manager.spawning import HeadStart, SpawnedWorker
@@ -30,6 +30,12 @@ class WorkerProcess(Protocol):
     @property
     def pid(self) -> int | None:
         """The process id; None: it runs on another machine."""
+
+    def hide(self) -> None:
+        """Have nobody else connect."""
+
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped one of its processes; may take milliseconds."""
 
     async def wait(self) -> str:
         """Wait until it has ended; how it ended, in a sentence."""
@@ -104,6 +110,14 @@ class LocalWorker:
     def address(self) -> str:
         """Path of the Unix socket."""
         return str(self._worker.socket)
+
+    def hide(self) -> None:
+        """Remove the socket, to which somebody has connected."""
+        self._worker.hide()
+
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped the process or one that its engine has started."""
+        return any_stopped(self.pid)
 
     async def wait(self) -> str:
         """Wait until the process and all that its engine has started have ended and the last line

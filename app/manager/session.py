@@ -53,7 +53,9 @@ class Session:
         """
         worker = await launcher.launch(choice.engine, choice.python, log, placement)
         try:
-            session = cls(worker, await _connect(worker), watchdog, drain)
+            client = await _connect(worker)
+            worker.hide()
+            session = cls(worker, client, watchdog, drain)
             try:
                 yield session
             finally:
@@ -73,10 +75,13 @@ class Session:
 
     async def load(self, config: EngineConfig, progress: Progress) -> EngineInfo:
         """Load and prove the model. Raises ModelLoadError and WorkerLost."""
+        self._watchdog.is_loading = True
         try:
             return await self.client.load(config, progress)
         except EngineRestarted as error:
             raise WorkerLost(await self.lost()) from error
+        finally:
+            self._watchdog.is_loading = False
 
     async def lost(self) -> str:
         """Wait until the worker has crashed, or was killed because it hung; why."""
@@ -94,7 +99,9 @@ class Session:
         closing = asyncio.create_task(self.client.wait_closed())
         while not closing.done():
             await asyncio.wait([closing], timeout=self._watchdog.interval)
-            verdict = self._watchdog.look(self.client.heartbeats, self.client.engine_load)
+            stopped = self._watchdog.is_wary and await asyncio.to_thread(self._worker.is_stopped)
+            client = self.client
+            verdict = self._watchdog.look(client.heartbeats, client.engine_load, stopped=stopped)
             if verdict is not None and not closing.done():
                 reason = f"The request was lost: {verdict}. Try again."
                 await self.client.close(EngineRestarted(reason, retry_after=RETRY_AFTER_SECONDS))

@@ -67,9 +67,14 @@ class SpawnedWorker:
         self.close()
 
     def close(self) -> None:
-        """Let go of a process that has ended, and remove the folder of its socket."""
+        """Let go of a process that has ended, and leave no folder behind."""
         if self.process.stdin is not None:
             self.process.stdin.close()
+        self.hide()
+
+    def hide(self) -> None:
+        """Remove the folder of the socket, which nobody needs once there is a connection; so a
+        server that is killed leaves none behind."""
         shutil.rmtree(self.socket.parent, ignore_errors=True)
 
 

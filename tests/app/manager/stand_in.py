@@ -51,6 +51,11 @@ class StandIn:
     def lives(self) -> bool:
         return not self._ended.done()
 
+    def hide(self) -> None: ...
+
+    def is_stopped(self) -> bool:
+        return False
+
     async def wait(self) -> str:
         return await asyncio.shield(self._ended)
 

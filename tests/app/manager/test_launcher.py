@@ -9,6 +9,7 @@ import pytest
 from codeserve.app.manager.launcher import LocalLauncher
 from codeserve.app.manager.placement import Placement
 from codeserve.engines.errors import ModelLoadError
+from codeserve.engines.worker.client import WorkerClient
 from tests.eventually import eventually
 
 
@@ -33,6 +34,24 @@ async def test_a_stopped_worker_is_killed() -> None:
     os.kill(worker.pid, signal.SIGSTOP)
     await worker.end(0)
     assert not psutil.pid_exists(worker.pid)
+
+
+async def test_a_hidden_worker_leaves_no_folder_even_if_its_server_is_killed() -> None:
+    worker = await LocalLauncher().launch("fake", None, lambda line: None)
+    client = await WorkerClient.connect(worker.address)
+    worker.hide()
+    assert not Path(worker.address).parent.exists()
+    await eventually(lambda: client.heartbeats > 0)
+    await client.close()
+    await worker.end(10)
+
+
+async def test_a_worker_of_which_a_process_is_stopped_says_so() -> None:
+    worker = await LocalLauncher().launch("fake", None, lambda line: None)
+    assert not worker.is_stopped()
+    os.kill(worker.pid, signal.SIGSTOP)
+    await eventually(worker.is_stopped)
+    await worker.end(0)
 
 
 async def test_what_a_worker_writes_is_logged_by_lines(

@@ -51,5 +51,44 @@ def test_idle_time_does_not_count_as_a_stall() -> None:
     assert set(looks(*idle, *((beat, working(7)) for beat in range(20, 25)))) == {None}
 
 
+def watched(*, is_loading: bool = False) -> Watchdog:
+    watchdog = Watchdog(heartbeat_timeout=4.0, stall_timeout=6.0)
+    watchdog.is_loading = is_loading
+    return watchdog
+
+
+def test_silence_shows_long_before_the_worker_is_replaced() -> None:
+    watchdog = watched()
+    shown = [(watchdog.look(1, IDLE), watchdog.stalled)[1] for _ in range(4)]
+    assert shown == [None, None, "no heartbeat for 2 s", "no heartbeat for 3 s"]
+    watchdog.look(2, IDLE)
+    assert watchdog.stalled is None
+
+
+def test_standing_still_with_work_shows_long_before_the_worker_is_replaced() -> None:
+    watchdog = watched()
+    shown = [(watchdog.look(beat, working(1)), watchdog.stalled)[1] for beat in range(1, 6)]
+    assert shown[:3] == [None] * 3
+    assert shown[3:] == [f"no step for {seconds} s with work to do" for seconds in (3, 4)]
+    watchdog.look(6, working(2))
+    assert watchdog.stalled is None
+
+
+def test_an_engine_with_a_stopped_process_hangs_though_its_worker_sends_heartbeats() -> None:
+    watchdog = watched()
+    seen = [(watchdog.look(beat, IDLE, stopped=True), watchdog.stalled) for beat in range(1, 5)]
+    assert [verdict for verdict, _ in seen[:3]] == [None] * 3
+    assert seen[2][1] == "a process of the engine has been stopped for 3 s"
+    assert seen[3][0] == "the engine hung: a signal stopped one of its processes for 4 s"
+
+
+def test_processes_deserve_a_look_while_nothing_shows_that_they_work() -> None:
+    watchdog = watched()
+    assert [(watchdog.look(n, working(n)), watchdog.is_wary)[1] for n in (1, 2)] == [False] * 2
+    watchdog.look(3, working(2))
+    assert watchdog.is_wary
+    assert watched(is_loading=True).is_wary
+
+
 def test_the_interval_suits_a_short_timeout() -> None:
     assert Watchdog(heartbeat_timeout=2.0, stall_timeout=300.0).interval == 0.5

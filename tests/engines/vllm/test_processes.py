@@ -12,6 +12,7 @@ from codeserve.engines.errors import ModelUnavailable
 from codeserve.engines.types import EngineConfig, TextRequest
 from codeserve.engines.worker.client import WorkerClient
 from codeserve.model_specs.segments import Content
+from tests.eventually import eventually
 
 SHARED_MEMORY = "/dev/shm/"
 LEFT_SECONDS = 5
@@ -75,13 +76,16 @@ async def test_a_worker_that_is_told_to_end_leaves_nothing_either(
         await assert_gone(family)
 
 
-async def test_the_end_of_vllms_core_is_an_error_and_ends_the_worker(
+async def test_a_stop_of_vllms_core_shows_and_its_end_is_an_error_that_ends_the_worker(
     tiny_deepseek_folder: Path,
 ) -> None:
     async with serving(tiny_deepseek_folder) as (worker, _):
         family = family_of(worker.pid)
         children = psutil.Process(worker.pid).children()
         [core] = [child for child in children if "resource_tracker" not in str(child.cmdline())]
+        assert not worker.is_stopped()
+        core.suspend()
+        await eventually(worker.is_stopped)
         core.kill()
         assert await worker.wait() == "the worker exited with status 1"
         await assert_gone(family)
