@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from openai import OpenAI
 ENGINES = Path(__file__).parents[2] / ".engines"
 """The engines' environments; ``make test`` makes them."""
 COMMAND = Path(sys.executable).parent / "codeserve"
+SERVE = (str(COMMAND), "serve")
 
 
 @dataclass
@@ -30,19 +32,21 @@ class Server:
     log: Path
 
     @classmethod
-    def start(cls, folder: Path, config: str) -> "Server":
+    def start(
+        cls, folder: Path, config: str, program: Sequence[str] = SERVE, **environment: str
+    ) -> "Server":
         """Start a server of ``config`` on any free port and wait until it says it is ready."""
         file = folder / "codeserve.toml"
         file.write_text(config)
         log = folder / "server.log"
         with log.open("w") as stderr:
             process = subprocess.Popen(
-                [str(COMMAND), "serve", "--port", "0", "--config", str(file)],
+                [*program, "--port", "0", "--config", str(file)],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
                 cwd=folder,
-                env={**os.environ, "CODESERVE_ENGINES": str(ENGINES)},
+                env={**os.environ, "CODESERVE_ENGINES": str(ENGINES), **environment},
             )
         lines: list[str] = []
         assert process.stdout is not None
