@@ -1,5 +1,7 @@
 """The HTTP application, composed in one place."""
 
+from collections.abc import Sequence
+
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -17,6 +19,7 @@ from codeserve.app.edge.early import EarlyStreams
 from codeserve.app.edge.errors import OpenAIErrors, install_error_handlers
 from codeserve.app.edge.methods import AnswerOptions, HeadAsGet
 from codeserve.app.edge.middleware import RESPONSE_HEADERS, RequestContext, UnexpectedErrors
+from codeserve.app.edge.observing import RequestObserver
 from codeserve.app.edge.paths import TidyPath
 from codeserve.app.edge.request_log import RequestLog
 from codeserve.app.edge.shapes import ErrorShapes
@@ -24,6 +27,7 @@ from codeserve.app.edge.sse import let_streams_finish
 from codeserve.app.edge.unread import ReadToTheEnd
 from codeserve.app.manager.drain import Drain
 from codeserve.app.manager.manager import ModelManager
+from codeserve.app.metrics.metrics import Metrics
 from codeserve.app.registrations import Registrations, families_folder
 from codeserve.app.server_settings import ServerSettings
 from codeserve.app.settings import Settings
@@ -56,20 +60,24 @@ ERROR_SHAPES = ErrorShapes(
 def build_app(settings: Settings, manager: ModelManager) -> FastAPI:
     """The application that serves the models of ``manager``, which the caller starts and stops."""
     let_streams_finish()
-    app = DocumentedApi(ERROR_SHAPES, _middleware(settings.server, manager.drain))
+    metrics = Metrics(manager)
+    middleware = _middleware(settings.server, manager.drain, [RequestLog(), metrics])
+    app = DocumentedApi(ERROR_SHAPES, middleware)
     install_error_handlers(app)
     registrations = Registrations(manager.catalog, families_folder(settings.server))
-    for router in api_routers(manager, registrations, settings.server):
+    for router in api_routers(manager, registrations, metrics, settings.server):
         app.include_router(router)
     return app
 
 
-def _middleware(settings: ServerSettings, drain: Drain) -> list[Middleware]:
+def _middleware(
+    settings: ServerSettings, drain: Drain, observers: Sequence[RequestObserver]
+) -> list[Middleware]:
     """What surrounds every route, from the outside in."""
     return [
         Middleware(ReadToTheEnd),
         Middleware(TidyPath),
-        Middleware(RequestContext, shapes=ERROR_SHAPES, observers=[RequestLog()]),
+        Middleware(RequestContext, shapes=ERROR_SHAPES, observers=observers),
         Middleware(
             CORSMiddleware,
             allow_origins=settings.cors_origins,

@@ -149,6 +149,8 @@ class EngineLoad(msgspec.Struct, frozen=True):
     """Steps completed since start; a watchdog compares two readings."""
     waiting_tokens: int = 0
     """Prompt tokens of the requests that wait."""
+    oldest_wait: float = 0.0
+    """Seconds that the request has waited that waits longest for a slot."""
     kv_tokens_used: int = 0
     """Tokens in the KV cache, of running requests and of cached prefixes that may make room."""
     kv_tokens_running: int = 0

@@ -56,6 +56,12 @@ class Leases:
         seconds = self._rate.seconds_for(beyond, time.monotonic())
         return min(max(seconds, SOONEST_RETRY), LATEST_RETRY)
 
+    @property
+    def oldest_wait(self) -> float:
+        """Seconds since then; 0: none waits."""
+        since = self.waiting_since
+        return 0.0 if since is None else time.monotonic() - since
+
     def take(self) -> None:
         """Count a lease. Raises QueueFull."""
         self._check_room()

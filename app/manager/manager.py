@@ -14,6 +14,7 @@ from codeserve.app.environments.engines import Engines
 from codeserve.app.manager.admission import Admission
 from codeserve.app.manager.drain import Drain
 from codeserve.app.manager.events import EventKind, ModelEvent
+from codeserve.app.manager.history import Histories
 from codeserve.app.manager.job_ledger import JobLedger
 from codeserve.app.manager.jobs import Job
 from codeserve.app.manager.journal import Journal
@@ -66,6 +67,7 @@ class ModelManager:
         self.events = Journal[ModelEvent](EVENTS)
         self.startup = Startup(self.models)
         self.drain = Drain(settings.drain_timeout)
+        self.histories = Histories()
         self._settings = settings
         self._turns = turns or Limits()
         self._room = Room(lambda: self._limits)
@@ -77,6 +79,7 @@ class ModelManager:
             planner=self.planner,
             room=self._room,
             drain=self.drain,
+            histories=self.histories,
         )
         self._jobs = JobLedger()
         self._remembered = Remembered(state, self._complain)

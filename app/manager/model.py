@@ -53,6 +53,7 @@ class ManagedModel:
         self._board = StatusBoard.at_launch(resolution, len(placements), self._note)
         self._logger = logging.LoggerAdapter(logger, {"model": settings.id})
         self._changed = changed
+        self._history = surroundings.histories.of(settings.id)
         self._closed = False
         self._residence: Residence | None = None
         self._life: asyncio.Task[None] | None = None
@@ -67,6 +68,7 @@ class ManagedModel:
             self._board.status,
             log_tail=tuple(self.log.recent(TAIL_LINES)),
             waiting=self.leases.waiting,
+            oldest_wait=self.leases.oldest_wait,
             last_used=self.leases.last_used_at,
         )
         return status if self._residence is None else self._residence.report(status)
@@ -181,6 +183,7 @@ class ManagedModel:
 
     def _note(self, before: ModelStatus, after: ModelStatus, reason: str) -> None:
         """Tell of a step, and let those in who have waited for it."""
+        self._history.follow(before, after, reason)
         if before.state is not after.state:
             self._surroundings.room.review()
             if after.state is ModelState.READY:

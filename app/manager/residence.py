@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -68,6 +68,10 @@ class Residence:
             stalled=self.replicas.stalled,
             running=sum(load.running for load in loads),
             waiting=status.waiting + sum(load.waiting for load in loads),
+            waiting_tokens=sum(load.waiting_tokens for load in loads),
+            oldest_wait=max((status.oldest_wait, *(load.oldest_wait for load in loads))),
+            kv_tokens=sum(load.kv_tokens for load in loads),
+            kv_tokens_running=sum(load.kv_tokens_running for load in loads),
         )
 
     def retire(self) -> None:
@@ -132,18 +136,21 @@ class Residence:
     def _replica(self, path: Path, index: int, changed: Callable[[Replica], None]) -> Replica:
         server, placement = self._surroundings.server, self._placements[index]
 
-        def open_session() -> AbstractAsyncContextManager[Session]:
+        @asynccontextmanager
+        async def open_session() -> AsyncIterator[Session]:
             watchdog = Watchdog(
                 heartbeat_timeout=server.heartbeat_timeout, stall_timeout=server.stall_timeout
             )
-            return Session.open(
+            async with Session.open(
                 self._surroundings.launcher,
                 self._resolution.choice,
                 placement,
                 self._log,
                 watchdog,
                 self._surroundings.drain,
-            )
+            ) as session:
+                with self._surroundings.histories.of(self._tenant.id).worker(session.client):
+                    yield session
 
         admission = self._tenant.leases.admission
         config = replace(

@@ -10,6 +10,9 @@ from codeserve.app.manager.leases import Leases
 from codeserve.app.manager.residency import Decision, Limits, Resident, Wish, decide
 from codeserve.engines.errors import ModelLoadError
 
+EVICTED = "others need its memory"
+"""Why a model is unloaded that has to make room."""
+
 
 class RoomRefused(ModelLoadError):
     """There is no room for a model, and none will come by waiting."""
@@ -134,7 +137,7 @@ class Room:
             refusal = RoomRefused(f"{decision.refuse[model_id]}.")
             self._wanting.pop(model_id).granted.set_exception(refusal)
         for model_id in decision.evict:
-            self._taking[model_id].tenant.unload("others need its memory")
+            self._taking[model_id].tenant.unload(EVICTED)
         for model_id, one in self._taking.items():
             one.tenant.set_closed(model_id in decision.close)
         for model_id in decision.load:

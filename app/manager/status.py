@@ -110,6 +110,20 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int = 0
     """Requests queued at the last heartbeat."""
 
+    waiting_tokens: int = 0
+    """Prompt tokens of the queued requests, at the last heartbeat."""
+    oldest_wait: float = 0.0
+    """Seconds that the request has waited that waits longest."""
+    kv_tokens: int = 0
+    """Tokens that fit into the KV caches of all workers; 0: unknown."""
+    kv_tokens_running: int = 0
+    """Those of requests being computed."""
+
+    @property
+    def kv_usage(self) -> float:
+        """Share of the KV cache that requests being computed use, from 0 to 1."""
+        return self.kv_tokens_running / self.kv_tokens if self.kv_tokens else 0.0
+
     @property
     def activity(self) -> str:
         """The state with the phase and how far it is, such as ``loading (weights, 42%)``."""

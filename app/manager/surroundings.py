@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from codeserve.app.manager.drain import Drain
+from codeserve.app.manager.history import Histories
 from codeserve.app.manager.launcher import Launcher
 from codeserve.app.manager.restarts import RestartPolicy
 from codeserve.app.manager.room import Room
@@ -24,3 +25,5 @@ class Surroundings:
     room: Room
     drain: Drain
     """The end of the server."""
+    histories: Histories
+    """What its models have gone through."""
