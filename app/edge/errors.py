@@ -154,6 +154,7 @@ def error_response(error: ServingError, scope: Scope) -> Response:
     """
     record = record_of(scope)
     record.error = error.code or error.type
+    record.refusal = type(error).__name__
     shape = shape_of(scope)
     if has_begun(scope):
         return Response(shape.stream(error, record.id), headers=HEADERS)

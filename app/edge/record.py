@@ -42,6 +42,8 @@ class RequestRecord:
     complete: bool = False
     error: str | None = None
     """The code of an error, also of one that came after the response had started."""
+    refusal: str | None = None
+    """The kind of error that was the response: the name of its class."""
 
     @property
     def milliseconds(self) -> int:

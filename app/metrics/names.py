@@ -24,7 +24,7 @@ OF_REQUESTS = (
     ),
     counters(
         "codeserve_rejected_requests",
-        "Requests that were refused before an engine took them, by the kind of error.",
+        "Requests that were refused before an engine took them, by the kind of error, such as queue_full.",
         "reason",
         lambda reading: reading.requests.rejections,
     ),

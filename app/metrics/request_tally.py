@@ -1,5 +1,6 @@
 """What the requests of one model have come to, in numbers that only grow."""
 
+import re
 from collections import Counter
 from enum import StrEnum
 
@@ -33,8 +34,8 @@ class RequestTally:
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter(ok=0)
         """By ``RequestRecord.outcome``."""
-        self.rejections: Counter[str] = Counter()
-        """Those that no engine took, by the code of their error."""
+        self.rejections: Counter[str] = Counter(queue_full=0)
+        """Those that no engine took, by the kind of error, such as ``queue_full``."""
         self.cancelled: Counter[str] = Counter(dict.fromkeys(Stage, 0))
         """Those whose client went away, by how far they had come."""
         self.finish_reasons: Counter[str] = Counter(stop=0, length=0, abort=0, error=0)
@@ -59,8 +60,8 @@ class RequestTally:
         """Count the request of ``record``. ``others_wait``: for a slot, so that one without a token
         did, too."""
         self.outcomes[record.outcome] += 1
-        if record.accepted is None and record.outcome not in ("ok", CANCELLED):
-            self.rejections[record.outcome] += 1
+        if record.accepted is None and record.refusal is not None:
+            self.rejections[_snake_case(record.refusal)] += 1
         if record.outcome == CANCELLED:
             self.cancelled[_stage(record, others_wait)] += 1
         if record.accepted is not None:
@@ -97,6 +98,10 @@ class RequestTally:
         self.generated_tokens += generated
         self.prompt_lengths.add(prompt)
         self.generated_lengths.add(generated)
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def _stage(record: RequestRecord, others_wait: bool) -> Stage:
