@@ -14,7 +14,7 @@ from codeserve.app.manager.history import ModelHistory
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.metrics.names import OF_MODELS, OF_REQUESTS, model_label
 from codeserve.app.metrics.reading import Reading
-from codeserve.app.metrics.request_tally import CANCELLED, RequestTally
+from codeserve.app.metrics.request_tally import Outcome, RequestTally
 from codeserve.app.metrics.vllm_names import VLLM, vllm_labels
 
 
@@ -37,7 +37,7 @@ class Metrics:
         if record.model is None or record.model not in self._manager.histories:
             self._unknown.add(record, others_wait=False)
             return
-        others_wait = record.outcome == CANCELLED and self._somebody_waits(record.model)
+        others_wait = record.outcome == Outcome.DISCONNECTED and self._somebody_waits(record.model)
         self._tally(record.model).add(record, others_wait=others_wait)
 
     async def exposition(self, accept: str) -> tuple[bytes, str]:

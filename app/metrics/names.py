@@ -18,13 +18,13 @@ def _states(reading: Reading) -> dict[tuple[str, ...], float]:
 OF_REQUESTS = (
     counters(
         "codeserve_requests",
-        "Requests that have ended, by how: ok, disconnected, or the code of an error.",
+        "Requests that have ended, by how: ok, disconnected, refused or error.",
         "outcome",
         lambda reading: reading.requests.outcomes,
     ),
     counters(
         "codeserve_rejected_requests",
-        "Requests that were refused before an engine took them, by the kind of error, such as queue_full.",
+        "Requests with the outcome refused, by the kind of error, such as queue_full.",
         "reason",
         lambda reading: reading.requests.rejections,
     ),

@@ -13,8 +13,17 @@ from codeserve.app.metrics.distribution import (
     Distribution,
 )
 
-CANCELLED = "disconnected"
-"""The outcome of a request whose client went away."""
+
+class Outcome(StrEnum):
+    """How a request ended."""
+
+    OK = "ok"
+    DISCONNECTED = "disconnected"
+    """Its client went away."""
+    REFUSED = "refused"
+    """It was at fault, or came when it could not be served; no engine has worked for it."""
+    ERROR = "error"
+    """The server broke, or the request ran out of its time."""
 
 
 class Stage(StrEnum):
@@ -32,8 +41,7 @@ class RequestTally:
     """Counts requests that have ended."""
 
     def __init__(self) -> None:
-        self.outcomes: Counter[str] = Counter(ok=0)
-        """By ``RequestRecord.outcome``."""
+        self.outcomes: Counter[str] = Counter(dict.fromkeys(Outcome, 0))
         self.rejections: Counter[str] = Counter(queue_full=0)
         """Those that no engine took, by the kind of error, such as ``queue_full``."""
         self.cancelled: Counter[str] = Counter(dict.fromkeys(Stage, 0))
@@ -51,7 +59,7 @@ class RequestTally:
         self.decode = Distribution(SECONDS_OF_REQUESTS)
         self.duration = Distribution(SECONDS_OF_REQUESTS)
         """Of requests that an engine took."""
-        self.durations = {"ok": Distribution(SECONDS_OF_REQUESTS)}
+        self.durations = {one: Distribution(SECONDS_OF_REQUESTS) for one in Outcome}
         """The same by outcome."""
         self.prompt_lengths = Distribution(TOKENS)
         self.generated_lengths = Distribution(TOKENS)
@@ -59,19 +67,22 @@ class RequestTally:
     def add(self, record: RequestRecord, *, others_wait: bool) -> None:
         """Count the request of ``record``. ``others_wait``: for a slot, so that one without a token
         did, too."""
-        self.outcomes[record.outcome] += 1
-        if record.accepted is None and record.refusal is not None:
+        outcome = outcome_of(record)
+        self.outcomes[outcome] += 1
+        if outcome is Outcome.REFUSED and record.refusal is not None:
             self.rejections[_snake_case(record.refusal)] += 1
-        if record.outcome == CANCELLED:
+        if outcome is Outcome.DISCONNECTED:
             self.cancelled[_stage(record, others_wait)] += 1
         if record.accepted is not None:
-            self._add_generation(record, record.accepted)
+            self._add_generation(record, record.accepted, outcome)
 
-    def _add_generation(self, record: RequestRecord, accepted: float) -> None:
+    def _add_generation(self, record: RequestRecord, accepted: float, outcome: Outcome) -> None:
         seconds = (record.ended or accepted) - record.started
         self.duration.add(seconds)
-        self.durations.setdefault(record.outcome, Distribution(SECONDS_OF_REQUESTS)).add(seconds)
-        self._add_endings(record)
+        self.durations[outcome].add(seconds)
+        self.finish_reasons.update(record.finish_reasons)
+        if outcome is not Outcome.OK:
+            self.finish_reasons["abort" if outcome is Outcome.DISCONNECTED else "error"] += 1
         self._add_tokens(record)
         if record.queued_seconds is not None:
             self.queued.add(record.queued_seconds)
@@ -86,11 +97,6 @@ class RequestTally:
         if later := (record.completion_tokens or 0) - record.choices:
             self.per_token.add(decode / later)
 
-    def _add_endings(self, record: RequestRecord) -> None:
-        self.finish_reasons.update(record.finish_reasons)
-        if record.outcome != "ok":
-            self.finish_reasons["abort" if record.outcome == CANCELLED else "error"] += 1
-
     def _add_tokens(self, record: RequestRecord) -> None:
         prompt, generated = record.prompt_tokens or 0, record.completion_tokens or 0
         self.prompt_tokens += prompt
@@ -98,6 +104,17 @@ class RequestTally:
         self.generated_tokens += generated
         self.prompt_lengths.add(prompt)
         self.generated_lengths.add(generated)
+
+
+def outcome_of(record: RequestRecord) -> Outcome:
+    """How the request of ``record`` ended."""
+    if record.outcome in (Outcome.OK, Outcome.DISCONNECTED):
+        return Outcome(record.outcome)
+    status = record.status or 500
+    was_late = record.accepted is not None and status >= 500
+    if record.refusal is None or status == 500 or was_late:
+        return Outcome.ERROR
+    return Outcome.REFUSED
 
 
 def _snake_case(name: str) -> str:

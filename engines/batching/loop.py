@@ -1,6 +1,7 @@
 """An engine made of a backend that computes one batch at a time."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -64,9 +65,22 @@ class StepEngine:
         """How busy the engine is."""
         if self._stepper is None:
             return EngineLoad(running=0, waiting=0, steps=0)
-        running = self._stepper.running
-        waiting = max(0, len(self._events) - running)
-        return EngineLoad(running=running, waiting=waiting, steps=self._stepper.steps)
+        waiting = [one for one in self._events if one.queued_seconds is None]
+        now = time.monotonic()
+        return EngineLoad(
+            running=self._stepper.running,
+            waiting=len(waiting),
+            waiting_tokens=sum(len(one.request.prompt_ids) for one in waiting),
+            oldest_wait=max((now - one.came for one in waiting), default=0.0),
+            steps=self._stepper.steps,
+            kv_tokens_used=self._stepper.cells_used,
+            kv_tokens_running=self._stepper.cells_running,
+            kv_tokens=self._backend.cells,
+            prefix_queries=self._stepper.cache.queries,
+            prefix_hits=self._stepper.cache.hits,
+            drafts_proposed=self._stepper.drafts_proposed,
+            drafts_accepted=self._stepper.drafts_accepted,
+        )
 
     @property
     def healthy(self) -> bool:

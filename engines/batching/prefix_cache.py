@@ -60,17 +60,27 @@ class PrefixCache:
         self._scratch = self._free.pop() if kv.can_share else None
         self._nodes: dict[Sequence, Node] = {}
         self._clock = 0
+        self._shared_tokens = 0
+        self.queries = 0
+        """Prompt tokens that were looked up."""
+        self.hits = 0
+        """Those that were found."""
 
     @property
     def cells_used(self) -> int:
         """Cells that hold a token; shared ones count once."""
+        return self.idle_tokens + self.cells_running
+
+    @property
+    def cells_running(self) -> int:
+        """Those that running sequences use."""
         private = sum(s.computed - node.end for s, node in self._nodes.items())
-        return self._tree.tokens + private
+        return self._shared_tokens + private
 
     @property
     def idle_tokens(self) -> int:
         """Tokens that are kept and used by no running sequence."""
-        return self._tree.tokens - _used_tokens(self._tree.root)
+        return self._tree.tokens - self._shared_tokens
 
     @property
     def slots_used(self) -> int:
@@ -95,12 +105,14 @@ class PrefixCache:
         """Give ``sequence`` a slot, which is returned, and all that is known of its prompt."""
         slot = sequence.slot = self._take_slot()
         self._nodes[sequence] = self._tree.root
+        if self._looks_up(sequence):
+            self.queries += len(sequence.token_ids)
         self.extend(sequence)
         return slot
 
     def extend(self, sequence: Sequence) -> None:
         """Share what has become known of a prompt since it was admitted."""
-        if not self._kv.can_share or sequence.scores_prompt:
+        if not self._looks_up(sequence):
             return
         prompt = sequence.keys(len(sequence.token_ids) - 1)
         peer, length = self._best_peer(sequence, prompt)
@@ -112,7 +124,9 @@ class PrefixCache:
         if known > sequence.computed:
             self._share(sequence, self._tree.split(node, known))
         self._restore(sequence, prompt)
-        sequence.cached += sequence.computed - before
+        found = sequence.computed - before
+        sequence.cached += found
+        self.hits += found
 
     def release(self, sequence: Sequence) -> None:
         """Keep what ``sequence`` has computed, for others."""
@@ -162,6 +176,9 @@ class PrefixCache:
                 self._save(leaf, 0)
         self._store.close()
 
+    def _looks_up(self, sequence: Sequence) -> bool:
+        return self._kv.can_share and not sequence.scores_prompt
+
     def _best_peer(self, sequence: Sequence, prompt: list[int]) -> tuple[Sequence | None, int]:
         """The running sequence that has computed most of ``prompt``, and how much."""
         best, best_length = None, sequence.computed
@@ -202,8 +219,10 @@ class PrefixCache:
 
     def _use(self, node: Node, change: int) -> None:
         for step in node.path:
+            was_used = step.users > 0
             step.users += change
             step.used_at = self._clock
+            self._shared_tokens += len(step.token_ids) * ((step.users > 0) - was_used)
 
     def _add(self, parent: Node, token_ids: list[int], slot: int) -> Node:
         """A new leaf that ``slot`` holds; a parent that was a leaf needs no holder any more."""
@@ -270,13 +289,3 @@ class PrefixCache:
     def _free_slot(self, slot: int) -> None:
         self._kv.trim(slot, 0)
         self._free.append(slot)
-
-
-def _used_tokens(root: Node) -> int:
-    nodes, tokens = [root], 0
-    while nodes:
-        node = nodes.pop()
-        if node is root or node.users:
-            tokens += len(node.token_ids)
-            nodes.extend(node.children.values())
-    return tokens

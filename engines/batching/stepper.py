@@ -48,6 +48,12 @@ class Stepper:
         self._stopping = False
         self.steps = 0
         """Steps completed."""
+        self.cells_running = 0
+        """Cells of the KV cache that running sequences used after the last step."""
+        self.cells_used = 0
+        """All that held a token then."""
+        self.drafts_proposed = 0
+        self.drafts_accepted = 0
 
     @property
     def running(self) -> int:
@@ -85,6 +91,7 @@ class Stepper:
             self._commands.get()()
         if self.has_work and not self._stopping:
             self._step()
+        self.cells_running, self.cells_used = self.cache.cells_running, self.cache.cells_used
 
     def _step(self) -> None:
         self._admit()
@@ -143,7 +150,12 @@ class Stepper:
 
     def _trim_rejected(self, chunks: list[Chunk]) -> None:
         for chunk in chunks:
-            if chunk.drafts and chunk.start + len(chunk.token_ids) > chunk.sequence.computed:
+            if not chunk.drafts:
+                continue
+            rejected = chunk.start + len(chunk.token_ids) - chunk.sequence.computed
+            self.drafts_proposed += chunk.drafts
+            self.drafts_accepted += chunk.drafts - rejected
+            if rejected:
                 self._backend.trim(chunk.slot, chunk.sequence.computed)
 
     def _release(self, sequence: Sequence) -> None:
