@@ -75,11 +75,23 @@ class VllmEngine:
         """How busy the engine is."""
         if self._loaded is None:
             return EngineLoad(running=0, waiting=0, steps=0)
-        steps, held_back = self._loaded.steps.completed, self._loaded.steps.waiting
+        steps, kv_tokens = self._loaded.steps, self.info.settings["kv_cache_tokens"]
         requests = self._requests
         beyond = max(0, requests - self._config.max_concurrency)
-        waiting = max(beyond, min(held_back, requests - 1))
-        return EngineLoad(running=requests - waiting, waiting=waiting, steps=steps)
+        waiting = max(beyond, min(steps.waiting, requests - 1))
+        in_use = round(steps.kv_usage * kv_tokens) if requests else 0
+        return EngineLoad(
+            running=requests - waiting,
+            waiting=waiting,
+            steps=steps.completed,
+            kv_tokens_used=in_use,
+            kv_tokens_running=in_use,
+            kv_tokens=kv_tokens,
+            prefix_queries=steps.prefix_queries,
+            prefix_hits=steps.prefix_hits,
+            drafts_proposed=steps.drafts_proposed,
+            drafts_accepted=steps.drafts_accepted,
+        )
 
     @property
     def healthy(self) -> bool:

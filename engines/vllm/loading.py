@@ -26,13 +26,19 @@ EXIT_SECONDS = 2.0
 
 
 class Steps(StatLoggerBase):  # type: ignore[misc]
-    """Counts vLLM's steps, as its scheduler reports them."""
+    """Counts vLLM's steps and what they have done, as its scheduler reports them."""
 
     def __init__(self) -> None:
         self.completed = 0
         """Since the start."""
         self.waiting = 0
         """Requests that waited after the last step, for a slot or for room in the KV cache."""
+        self.kv_usage = 0.0
+        """Share of the KV cache that requests used after the last step."""
+        self.prefix_queries = 0
+        self.prefix_hits = 0
+        self.drafts_proposed = 0
+        self.drafts_accepted = 0
 
     def record(
         self,
@@ -42,9 +48,16 @@ class Steps(StatLoggerBase):  # type: ignore[misc]
         engine_idx: int = 0,
     ) -> None:
         """Take note of one step."""
-        if scheduler_stats is not None:
-            self.completed += 1
-            self.waiting = scheduler_stats.num_waiting_reqs
+        if scheduler_stats is None:
+            return
+        self.completed += 1
+        self.waiting = scheduler_stats.num_waiting_reqs
+        self.kv_usage = scheduler_stats.kv_cache_usage
+        self.prefix_queries += scheduler_stats.prefix_cache_stats.queries
+        self.prefix_hits += scheduler_stats.prefix_cache_stats.hits
+        if (drafting := scheduler_stats.spec_decoding_stats) is not None:
+            self.drafts_proposed += drafting.num_draft_tokens
+            self.drafts_accepted += drafting.num_accepted_tokens
 
     def log_engine_initialized(self) -> None:
         """Nothing to say."""

@@ -13,6 +13,7 @@ from codeserve.engines.errors import (
 )
 from codeserve.engines.types import FinishReason, SamplingParams
 from tests.engines.contract import CONTEXT, StartEngine, a_request, deltas_of, idle, tokens_of
+from tests.eventually import eventually
 
 
 async def test_a_generation_ends_with_one_terminal_delta(start_engine: StartEngine) -> None:
@@ -187,6 +188,41 @@ async def test_info_and_load_describe_the_engine(
     assert (info.device, info.repairs) == ("cpu", ())
     assert info.engine_version
     assert (engine.load.running, engine.load.waiting) == (0, 0)
+
+
+async def test_the_load_counts_what_the_kv_cache_holds_and_finds(start_engine: StartEngine) -> None:
+    engine = await start_engine()
+    request = a_request(engine, "count me " * 30, max_tokens=40)
+    running = await engine.generate(request)
+    await eventually(lambda: engine.load.kv_tokens_running > 0)
+    assert engine.load.kv_tokens_running <= engine.load.kv_tokens_used <= engine.load.kv_tokens
+    await running.aclose()
+    await idle(engine)
+    await eventually(lambda: engine.load.kv_tokens_running == 0)
+
+    before, prompt = engine.load, len(request.prompt_ids)
+    await tokens_of(engine, request)
+    await eventually(lambda: engine.load.prefix_queries == before.prefix_queries + prompt)
+    assert prompt / 2 < engine.load.prefix_hits - before.prefix_hits < prompt
+
+
+async def test_the_load_tells_how_much_waits_and_how_long(
+    start_engine: StartEngine, engine_name: str
+) -> None:
+    if engine_name == "vllm":
+        pytest.skip("vLLM does not tell which of its requests wait")
+    engine = await start_engine(max_concurrency=1, max_waiting=3)
+    request = a_request(engine, max_tokens=400)
+    running = await engine.generate(request)
+    await anext(running)
+    queued = await engine.generate(request)
+    first = engine.load
+    assert (first.waiting, first.waiting_tokens) == (1, len(request.prompt_ids))
+    await eventually(lambda: engine.load.oldest_wait > first.oldest_wait)
+    await queued.aclose()
+    await running.aclose()
+    await idle(engine)
+    assert (engine.load.waiting_tokens, engine.load.oldest_wait) == (0, 0.0)
 
 
 async def test_the_lower_priority_number_is_served_first(start_engine: StartEngine) -> None:

@@ -71,6 +71,10 @@ class ReferenceBackend:
         return len({cell for row in self._rows for cell in row})
 
     @property
+    def cells_open(self) -> int:
+        return len({cell for slot in self._open for cell in self._rows[slot]})
+
+    @property
     def slots_used(self) -> int:
         return sum(bool(row) for row in self._rows)
 

@@ -175,6 +175,7 @@ class AnyWorkload(RuleBasedStateMachine):
         if hasattr(self, "bench"):
             cache = self.bench.stepper.cache
             assert cache.cells_used == self.backend.cells_used <= self.backend.cells
+            assert cache.cells_running == self.backend.cells_open
 
     def teardown(self) -> None:
         if not hasattr(self, "bench"):
