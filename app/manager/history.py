@@ -22,6 +22,7 @@ class ModelHistory:
         self.restarts = 0
         """Workers started in the place of one that was lost."""
         self.downloaded_bytes = 0
+        """Of weights; what an interrupted download had brought counts again with its resumption."""
         self._loading_since: float | None = None
         self._clients: set[WorkerClient] = set()
         self._ended = WorkerCounts()
@@ -29,8 +30,7 @@ class ModelHistory:
     def follow(self, before: ModelStatus, after: ModelStatus, reason: str) -> None:
         """The model has gone on."""
         self.restarts += max(0, after.restarts - before.restarts)
-        if before.bytes_total is not None:
-            self.downloaded_bytes += max(0, (after.bytes_done or 0) - (before.bytes_done or 0))
+        self.downloaded_bytes += max(0, (after.bytes_done or 0) - (before.bytes_done or 0))
         if before.state is not after.state:
             self._enter(after.state, reason)
 

@@ -192,7 +192,7 @@ async def test_info_and_load_describe_the_engine(
 
 async def test_the_load_counts_what_the_kv_cache_holds_and_finds(start_engine: StartEngine) -> None:
     engine = await start_engine()
-    request = a_request(engine, "count me " * 30, max_tokens=40)
+    request = a_request(engine, "count me " * 90, max_tokens=40)
     running = await engine.generate(request)
     await eventually(lambda: engine.load.kv_tokens_running > 0)
     assert engine.load.kv_tokens_running <= engine.load.kv_tokens_used <= engine.load.kv_tokens
