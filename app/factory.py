@@ -11,12 +11,14 @@ from codeserve.app.api.anthropic.errors import AnthropicErrors
 from codeserve.app.api.llama_cpp.errors import LlamaCppErrors
 from codeserve.app.api.ollama.errors import OllamaErrors
 from codeserve.app.api.responses.errors import ResponsesErrors
-from codeserve.app.api.routers import api_routers
+from codeserve.app.api.routers import OPEN_PATHS, api_routers
+from codeserve.app.edge.auth import Authentication
 from codeserve.app.edge.bodies import BodyLimit, JsonBodies
 from codeserve.app.edge.documentation import DocumentedApi
 from codeserve.app.edge.draining import RefuseWhileDraining
 from codeserve.app.edge.early import EarlyStreams
 from codeserve.app.edge.errors import OpenAIErrors, install_error_handlers
+from codeserve.app.edge.key_limits import LIMIT_HEADERS, KeyLimits
 from codeserve.app.edge.methods import AnswerOptions, HeadAsGet
 from codeserve.app.edge.middleware import RESPONSE_HEADERS, RequestContext, UnexpectedErrors
 from codeserve.app.edge.observing import RequestObserver
@@ -25,6 +27,7 @@ from codeserve.app.edge.request_log import RequestLog
 from codeserve.app.edge.shapes import ErrorShapes
 from codeserve.app.edge.sse import let_streams_finish
 from codeserve.app.edge.unread import ReadToTheEnd
+from codeserve.app.keys.key_file import LiveKeys
 from codeserve.app.manager.drain import Drain
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.metrics.metrics import Metrics
@@ -58,15 +61,18 @@ ERROR_SHAPES = ErrorShapes(
 
 
 def build_app(settings: Settings, manager: ModelManager) -> FastAPI:
-    """The application that serves the models of ``manager``, which the caller starts and stops."""
+    """The application that serves the models of ``manager``, which the caller starts and stops.
+
+    Raises KeyFileError, and SettingsError for a Redis server that cannot be asked.
+    """
     let_streams_finish()
     metrics = Metrics(manager)
     middleware = _middleware(settings.server, manager.drain, [RequestLog(), metrics])
     app = DocumentedApi(ERROR_SHAPES, middleware)
     install_error_handlers(app)
     registrations = Registrations(manager.catalog, families_folder(settings.server))
-    for router in api_routers(manager, registrations, metrics, settings.server):
-        app.include_router(router)
+    for router, dependencies in api_routers(manager, registrations, metrics, settings.server):
+        app.include_router(router, dependencies=dependencies)
     return app
 
 
@@ -84,13 +90,26 @@ def _middleware(
             allow_methods=["*"],
             allow_headers=["*"],
             allow_credentials=True,
-            expose_headers=RESPONSE_HEADERS,
+            expose_headers=(*RESPONSE_HEADERS, *LIMIT_HEADERS),
         ),
         Middleware(RefuseWhileDraining, drain=drain),
         Middleware(EarlyStreams, silence=settings.keepalive_seconds / 2),
         Middleware(UnexpectedErrors),
         Middleware(AnswerOptions),
         Middleware(HeadAsGet),
+        *_key_middleware(settings),
         Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
         Middleware(JsonBodies, any_type_under=[OLLAMA]),
+    ]
+
+
+def _key_middleware(settings: ServerSettings) -> list[Middleware]:
+    """What asks for API keys, where that is wanted. Raises KeyFileError and SettingsError."""
+    if settings.keys is None:
+        return [Middleware(Authentication, keyring=None, open_paths=OPEN_PATHS)]
+    from codeserve.app.keys.allowances import Allowances  # imports what counts, which takes long
+
+    return [
+        Middleware(Authentication, keyring=LiveKeys(settings.keys), open_paths=OPEN_PATHS),
+        Middleware(KeyLimits, allowances=Allowances(settings.redis)),
     ]

@@ -6,7 +6,6 @@ from typing import Any
 from fastapi import APIRouter, Depends
 
 from codeserve.app.api.admin.cache import CacheHandler
-from codeserve.app.api.admin.cluster import authentication
 from codeserve.app.api.admin.engines import EnginesHandler
 from codeserve.app.api.admin.jobs import JobsHandler
 from codeserve.app.api.admin.journals import EventList, JournalsHandler, LogLines
@@ -98,7 +97,6 @@ def admin_router(
         ("GET", "/v1/cache/models", cache.list_models, "List weights"),
         ("GET", "/v1/cache/models/files", cache.list_files, "List files of weights"),
         ("DELETE", "/v1/cache/models", cache.remove, "Delete weights"),
-        ("GET", "/v1/cluster/auth", authentication, "Must clients log in?"),
     )
     _add_families(router, RegistrationsHandler(manager, registrations))
     _add_streams(router, jobs, journals)
