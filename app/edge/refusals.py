@@ -39,6 +39,12 @@ class KeyLimitReached(ClientError):
     code = "rate_limit_exceeded"
 
 
+class KeyTokensUsedUp(KeyLimitReached):
+    """The API key has used up its tokens."""
+
+    type = "tokens"
+
+
 class UnsupportedMediaType(ClientError):
     """The body is announced as something other than plain JSON."""
 

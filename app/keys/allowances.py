@@ -1,0 +1,111 @@
+"""What keys have used of what they may."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import TypeVar
+
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.errors import ConfigurationError, StorageError
+
+from codeserve.app.keys.key import ApiKey
+from codeserve.app.keys.meter import REDIS_SECONDS, Meter
+from codeserve.app.keys.window import Standing
+from codeserve.app.setting_problems import SettingsError
+
+REDIS_PAUSE = 5.0
+"""Seconds without Redis after it has failed to answer."""
+
+REDIS_SCHEMES = ("redis://", "rediss://", "redis+unix://")
+WRONG_REDIS = "redis: write a URL with host and port, such as redis://127.0.0.1:6379/0"
+
+Answer = TypeVar("Answer")
+
+logger = logging.getLogger(__name__)
+
+
+class Allowances:
+    """Counts requests and tokens of every key in the last minute, and its running requests.
+
+    Running requests are those of this server. The others are counted in Redis, where there is one,
+    for all servers; while it does not answer, each server counts for itself.
+    """
+
+    def __init__(self, redis: str | None = None) -> None:
+        """``redis``: the URL of the Redis server. Raises SettingsError."""
+        self._running: Counter[str] = Counter()
+        self._own = Meter(MemoryStorage())
+        self._shared = _shared_meter(redis) if redis is not None else None
+        self._shared_from = 0.0
+
+    @contextmanager
+    def place(self, key: ApiKey) -> Iterator[bool]:
+        """One of the places of ``key`` for the length of the block; False: all are taken."""
+        if key.max_concurrency is not None and self._running[key.id] >= key.max_concurrency:
+            yield False
+            return
+        self._running[key.id] += 1
+        try:
+            yield True
+        finally:
+            self._running[key.id] -= 1
+            if not self._running[key.id]:
+                del self._running[key.id]
+
+    async def take(self, key: ApiKey) -> Standing:
+        """Count a request of ``key``, where its tokens are not used up and it may send another."""
+        return await self._on_meter(lambda meter: _take(meter, key))
+
+    async def charge(self, key: ApiKey, tokens: int) -> None:
+        """Count ``tokens`` that a request of ``key`` has used."""
+        if tokens and key.tokens_per_minute is not None:
+            await self._on_meter(lambda meter: meter.charge(key.id, tokens))
+
+    async def _on_meter(self, action: Callable[[Meter], Awaitable[Answer]]) -> Answer:
+        if self._shared is not None and time.monotonic() >= self._shared_from:
+            try:
+                return await action(self._shared)
+            except StorageError as error:
+                self._shared_from = time.monotonic() + REDIS_PAUSE
+                logger.error(
+                    "Redis does not count for API keys: %s. For %g s this server counts for "
+                    "itself alone.",
+                    error.storage_error,
+                    REDIS_PAUSE,
+                )
+        return await action(self._own)
+
+
+async def _take(meter: Meter, key: ApiKey) -> Standing:
+    tokens = None
+    if key.tokens_per_minute is not None:
+        tokens = await meter.tokens(key.id, key.tokens_per_minute)
+        if not tokens.remaining:
+            return Standing(tokens=tokens, taken=False)
+    if key.requests_per_minute is None:
+        return Standing(tokens=tokens)
+    taken, requests = await meter.take_request(key.id, key.requests_per_minute)
+    return Standing(requests, tokens, taken)
+
+
+def _shared_meter(url: str) -> Meter:
+    """Counts on the Redis server at ``url``. Raises SettingsError."""
+    if find_spec("redis") is None:
+        raise SettingsError("redis: this needs pip install 'codeserve[redis]'")
+    if not url.startswith(REDIS_SCHEMES):
+        raise SettingsError(WRONG_REDIS)
+    try:
+        storage = RedisStorage(
+            url,
+            wrap_exceptions=True,
+            implementation="redispy",
+            key_prefix="codeserve",
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
+        )
+    except ConfigurationError as error:
+        raise SettingsError(WRONG_REDIS) from error
+    return Meter(storage)
