@@ -1,8 +1,9 @@
 """Who asks, and what they may ask for."""
 
 from collections.abc import Callable, Collection
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -50,19 +51,18 @@ class Authentication:
 
 
 class Needs:
-    """A dependency of all routes of a router: the key must open this part of the server."""
+    """A dependency of all routes of a router: the key must open one of these parts."""
 
-    def __init__(self, part: KeyScope) -> None:
-        self.part = part
+    def __init__(self, *parts: KeyScope) -> None:
+        self._parts = parts
 
     async def __call__(self, request: Request) -> None:
         """Let the request pass. Raises PermissionDenied."""
         key = key_of(request.scope)
-        if key is not None and self.part not in key.scopes:
-            held = " and ".join(sorted(key.scopes)) or "nothing"
+        if key is not None and key.scopes.isdisjoint(self._parts):
             raise PermissionDenied(
-                f"This needs an API key with the scope '{self.part}'; yours, {key.name!r}, has "
-                f"{held}."
+                f"This needs an API key with the scope {' or '.join(self._parts)}; yours, "
+                f"{key.name!r}, has {' and '.join(sorted(key.scopes)) or 'none'}."
             )
 
 
@@ -72,9 +72,22 @@ def key_of(scope: Scope) -> ApiKey | None:
     return key
 
 
-def require_model(scope: Scope, model_id: str) -> None:
-    """Raise PermissionDenied unless the request's key may use the model, be that there or not."""
-    key = key_of(scope)
+async def current_key(request: Request) -> ApiKey | None:
+    """The key that ``request`` came with."""
+    return key_of(request.scope)
+
+
+CurrentKey = Annotated[ApiKey | None, Depends(current_key)]
+"""A parameter of routes that must know whose models they deal with."""
+
+
+def may_use(key: ApiKey | None, model_id: str) -> bool:
+    """Whether a request that came with ``key`` may use the model."""
+    return key is None or key.may_use(model_id)
+
+
+def require_model(key: ApiKey | None, model_id: str) -> None:
+    """Raise PermissionDenied unless ``key`` may use the model, be that there or not."""
     if key is not None and not key.may_use(model_id):
         raise PermissionDenied(
             f"The API key {key.name!r} may not use the model {model_id!r}, only "

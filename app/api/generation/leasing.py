@@ -3,6 +3,7 @@
 from functools import partial
 
 from codeserve.app.api.generation.deadlines import Deadlines, timeouts_of
+from codeserve.app.edge.auth import key_of, require_model
 from codeserve.app.edge.exchange import Exchange
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.manager import ModelManager
@@ -15,9 +16,10 @@ async def lease(
     """The model for the rest of ``exchange``, once it is loaded.
 
     ``stream``: the answer will be an event stream, so that comments can tell how far the model is.
-    Raises ModelNotFound, ModelUnavailable, QueueFull, DeadlineExceeded, and ClientDisconnected if
-    the client goes away.
+    Raises PermissionDenied, ModelNotFound, ModelUnavailable, QueueFull, DeadlineExceeded, and
+    ClientDisconnected if the client goes away.
     """
+    require_model(key_of(exchange.request.scope), model_id)
     timeouts = timeouts_of(exchange.request.headers, manager.admission(model_id).timeouts)
     told = partial(_progress, manager, model_id) if stream else None
     async with Deadlines(timeouts, exchange.record.started).before_first_token():

@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 from codeserve.app.api.generation.model_choice import ModelChoice, can_chat
 from codeserve.app.api.openai.body import Body
 from codeserve.app.api.openai.fields import MessageText
+from codeserve.app.edge.auth import CurrentKey
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.model_specs.segments import Content, Control, PromptSegments, Segment, Text
 
@@ -39,9 +40,9 @@ class TemplateHandler:
     def __init__(self, models: ModelChoice) -> None:
         self._models = models
 
-    async def handle(self, body: TemplateRequest) -> RenderedTemplate:
+    async def handle(self, body: TemplateRequest, key: CurrentKey) -> RenderedTemplate:
         """The conversation's prompt, without the BOS, which ``/completion`` puts before it."""
-        async with self._models.lease(body.model, can_chat) as model:
+        async with self._models.lease(key, body.model, can_chat) as model:
             segments = conversation(
                 body.messages, model, with_reply_prompt=body.add_generation_prompt is not False
             )

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from codeserve.app.api.generation.model_choice import ModelChoice
 from codeserve.app.api.llama_cpp.options import GenerationOptions, settings
+from codeserve.app.edge.auth import CurrentKey
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.manager import ModelManager
 from codeserve.engines.types import TextRequest
@@ -62,9 +63,9 @@ class PropsHandler:
         self._manager = manager
         self._models = models
 
-    async def props(self, model: str | None = None) -> Props:
+    async def props(self, key: CurrentKey, model: str | None = None) -> Props:
         """The model and the defaults of requests to it."""
-        async with self._models.lease(model) as leased:
+        async with self._models.lease(key, model) as leased:
             variant = leased.info.variant
             return Props(
                 default_generation_settings=DefaultSettings(
@@ -80,9 +81,9 @@ class PropsHandler:
                 build_info=f"codeserve-{version('codeserve')}",
             )
 
-    async def tokenizer_info(self, model: str | None = None) -> TokenizerInfo:
+    async def tokenizer_info(self, key: CurrentKey, model: str | None = None) -> TokenizerInfo:
         """The control tokens and the chat template."""
-        async with self._models.lease(model) as leased:
+        async with self._models.lease(key, model) as leased:
             variant = leased.info.variant
             return TokenizerInfo(
                 bos_token=variant.bos,

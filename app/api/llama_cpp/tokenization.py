@@ -10,6 +10,7 @@ from codeserve.app.api.llama_cpp.completion import without_bos
 from codeserve.app.api.llama_cpp.conversation import Turn, conversation
 from codeserve.app.api.llama_cpp.fields import LARGEST_ID, check_ids
 from codeserve.app.api.openai.body import Body
+from codeserve.app.edge.auth import CurrentKey
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.engines.worker.wire import Tokenized
 from codeserve.model_specs.segments import Content, Control, PromptSegments
@@ -88,10 +89,12 @@ class TokenizationHandler:
     def __init__(self, models: ModelChoice) -> None:
         self._models = models
 
-    async def tokenize(self, body: TokenizeRequest) -> NativeTokens | CountedTokens:
+    async def tokenize(
+        self, body: TokenizeRequest, key: CurrentKey
+    ) -> NativeTokens | CountedTokens:
         """The tokens of a text or of a conversation."""
         able = can_chat if body.messages else can_fill
-        async with self._models.lease(body.model, able) as model:
+        async with self._models.lease(key, body.model, able) as model:
             tokenized = await model.tokenize(_segments(body, model))
             if body.content is not None:
                 return NativeTokens(tokens=_native(tokenized, with_pieces=bool(body.with_pieces)))
@@ -104,9 +107,9 @@ class TokenizationHandler:
                 else None,
             )
 
-    async def detokenize(self, body: DetokenizeRequest) -> Detokenized:
+    async def detokenize(self, body: DetokenizeRequest, key: CurrentKey) -> Detokenized:
         """The text of tokens, control tokens by their names."""
-        async with self._models.lease(body.model) as model:
+        async with self._models.lease(key, body.model) as model:
             check_ids(body.tokens, "tokens", model.info.vocab_size)
             text = await model.detokenize(body.tokens)
         return Detokenized(content=text, prompt=text)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +19,8 @@ from codeserve.app.api.ollama.model_types import (
 )
 from codeserve.app.api.ollama.names import served_id
 from codeserve.app.api.ollama.times import rfc3339
+from codeserve.app.edge.auth import CurrentKey, may_use, require_model
+from codeserve.app.keys.key import ApiKey
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.status import ModelState, ModelStatus
 from codeserve.engines.types import EngineInfo
@@ -35,17 +38,17 @@ class ModelsHandler:
     def __init__(self, manager: ModelManager) -> None:
         self._manager = manager
 
-    async def tags(self) -> ListedModels:
-        """Every served model, from memory and in any state."""
-        statuses = self._manager.models()
+    async def tags(self, key: CurrentKey) -> ListedModels:
+        """Every served model that the client may use, from memory and in any state."""
+        statuses = self._visible(key)
         return ListedModels(
             models=[
                 ListedModel(**_entry(status), modified_at=_launched(status)) for status in statuses
             ]
         )
 
-    async def ps(self) -> RunningModels:
-        """The models that are ready."""
+    async def ps(self, key: CurrentKey) -> RunningModels:
+        """The models that are ready and that the client may use."""
         return RunningModels(
             models=[
                 RunningModel(
@@ -54,14 +57,15 @@ class ModelsHandler:
                     size_vram=0 if info.device.startswith("cpu") else info.weights_bytes,
                     context_length=info.context_length,
                 )
-                for status in self._manager.models()
+                for status in self._visible(key)
                 if status.state is ModelState.READY and (info := status.info) is not None
             ]
         )
 
-    async def show(self, body: ShowRequest) -> ShownModel:
+    async def show(self, body: ShowRequest, key: CurrentKey) -> ShownModel:
         """One model: its context length, its prompt forms, and what it can do."""
         model_id = served_id(self._manager, body.model)
+        require_model(key, model_id)
         status = self._manager.status(model_id)
         info = status.info or await self._load(model_id)
         return ShownModel(
@@ -80,10 +84,15 @@ class ModelsHandler:
         async with self._manager.lease(model_id) as model:
             return model.info
 
-    async def pull(self, body: PullRequest) -> PullStatus:
+    async def pull(self, body: PullRequest, key: CurrentKey) -> PullStatus:
         """Make sure that a model is there: it is if it is ready. Nothing is downloaded here."""
-        async with self._manager.lease(served_id(self._manager, body.model)):
+        model_id = served_id(self._manager, body.model)
+        require_model(key, model_id)
+        async with self._manager.lease(model_id):
             return PullStatus(status="success")
+
+    def _visible(self, key: ApiKey | None) -> Iterator[ModelStatus]:
+        return (status for status in self._manager.models() if may_use(key, status.id))
 
 
 def _entry(status: ModelStatus) -> dict[str, Any]:

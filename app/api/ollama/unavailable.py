@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from codeserve.app.api.ollama.model_types import EmbedRequest
 from codeserve.app.api.ollama.names import served_id
+from codeserve.app.edge.auth import CurrentKey, require_model
 from codeserve.app.manager.manager import ModelManager
 from codeserve.engines.errors import UnsupportedFeature
 
@@ -39,9 +40,11 @@ class UnavailableHandler:
         """Not available: models are not published from here."""
         _refuse("push")
 
-    async def embed(self, body: EmbedRequest) -> None:
+    async def embed(self, body: EmbedRequest, key: CurrentKey) -> None:
         """Not available: the models here generate text. Unknown models are still told apart."""
-        model = self._manager.status(served_id(self._manager, body.model))
+        model_id = served_id(self._manager, body.model)
+        require_model(key, model_id)
+        model = self._manager.status(model_id)
         raise UnsupportedFeature(
             f"The model {model.id!r} generates text and makes no embeddings. Use a server of "
             "embedding models for this request.",

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from codeserve.app.api.openai.body import Body
+from codeserve.app.edge.auth import CurrentKey, require_model
 from codeserve.app.edge.documentation import request_examples
 from codeserve.app.edge.errors import ErrorReply
 from codeserve.app.manager.manager import ModelManager
@@ -26,8 +27,9 @@ class EmbeddingsHandler:
     def __init__(self, manager: ModelManager) -> None:
         self._manager = manager
 
-    async def handle(self, body: EmbeddingsRequest) -> None:
+    async def handle(self, body: EmbeddingsRequest, key: CurrentKey) -> None:
         """Not available: the models here generate text. Unknown models are still told apart."""
+        require_model(key, body.model)
         model = self._manager.status(body.model)
         raise UnsupportedFeature(
             f"The model {model.id!r} generates text and makes no embeddings. Use a server of "

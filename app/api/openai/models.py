@@ -4,6 +4,7 @@ from typing import Any
 
 from codeserve.app.api.admin.origin import Ability, Origin, origin_of, spelling
 from codeserve.app.api.openai.model_types import ModelCard, ModelDetails, ModelList, ModelMeta
+from codeserve.app.edge.auth import CurrentKey, may_use, require_model
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.status import ModelStatus
 from codeserve.engines.types import EngineInfo
@@ -15,13 +16,14 @@ class ModelsHandler:
     def __init__(self, manager: ModelManager) -> None:
         self._manager = manager
 
-    async def list_models(self) -> ModelList:
-        """Every served model."""
-        statuses = self._manager.models()
+    async def list_models(self, key: CurrentKey) -> ModelList:
+        """Every served model that the client may use."""
+        statuses = (status for status in self._manager.models() if may_use(key, status.id))
         return ModelList(data=[ModelCard(**self._fields(status)) for status in statuses])
 
-    async def show_model(self, model_id: str) -> ModelDetails:
+    async def show_model(self, model_id: str, key: CurrentKey) -> ModelDetails:
         """One served model with all that is known of it."""
+        require_model(key, model_id)
         status = self._manager.status(model_id)
         return ModelDetails(
             **self._fields(status),

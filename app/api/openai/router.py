@@ -74,11 +74,10 @@ CHATS = {
 
 
 def openai_router(manager: ModelManager, responder: Responder) -> APIRouter:
-    """Completions, chats and models. ``/completions`` is left to llama.cpp's native dialect."""
+    """Completions and chats. ``/completions`` is left to llama.cpp's native dialect."""
     router = APIRouter(tags=["openai"])
     completions = CompletionHandler(manager, responder)
     chat = ChatHandler(manager, responder)
-    models = ModelsHandler(manager)
 
     for path, handle, summary in (
         ("/v1/completions", completions.handle, "Complete text"),
@@ -108,6 +107,13 @@ def openai_router(manager: ModelManager, responder: Responder) -> APIRouter:
             responses={200: _generated(ChatCompletion)},
             openapi_extra=request_examples(CHATS),
         )
+    return router
+
+
+def models_router(manager: ModelManager) -> APIRouter:
+    """The models, which those who ask them and those who launch them list."""
+    router = APIRouter(tags=["openai"])
+    models = ModelsHandler(manager)
     for path in ("/v1/models", "/models"):
         router.add_api_route(path, models.list_models, summary="List models")
         router.add_api_route(f"{path}/{{model_id:path}}", models.show_model, summary="Show a model")
