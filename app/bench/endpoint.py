@@ -180,7 +180,13 @@ class Completion:
 class Endpoint:
     """One model of one server."""
 
-    def __init__(self, url: str, model: str | None = None, limit: float = 300) -> None:
+    def __init__(
+        self,
+        url: str,
+        model: str | None = None,
+        limit: float = 300,
+        api_key: str | None = None,
+    ) -> None:
         """``model``: None is the first one that the server lists, found on entering; ``limit``:
         seconds that one request may take. Raises EndpointError if ``url`` is none."""
         self.url = url.rstrip("/").removesuffix("/v1")
@@ -189,6 +195,7 @@ class Endpoint:
         try:
             self._http = httpx.AsyncClient(
                 base_url=self.url,
+                headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
                 timeout=httpx.Timeout(limit, connect=CONNECT_SECONDS),
                 # A connection for each request, as from different clients: none waits for
                 # another's, and none is lost to a server that closes it when idle.
@@ -233,8 +240,8 @@ class Endpoint:
     async def _ask(self, method: str, path: str, body: object = None) -> bytes:
         try:
             response = await self._http.request(method, path, json=body)
-        except httpx.ConnectError:
-            raise EndpointError(f"no server answers at {self.url}") from None
+        except httpx.ConnectError as error:
+            raise EndpointError(f"no server answers at {self.url} ({error})") from None
         except httpx.HTTPError as error:
             raise EndpointError(f"{self.url}: {str(error) or type(error).__name__}") from error
         if not response.is_success:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from codeserve.app.cli.failure import USAGE_ERROR, fail
-from codeserve.app.cli.options import DEFAULT_URL, ModelId, Url
+from codeserve.app.cli.options import DEFAULT_URL, ApiKey, ModelId, Url
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,6 +32,7 @@ def bench(  # noqa: PLR0913 - the command's options
         ),
     ] = None,
     url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
     model: ModelId = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often to run each workload.")] = 1,
     concurrency: Annotated[
@@ -60,7 +61,7 @@ def bench(  # noqa: PLR0913 - the command's options
     scenarios = _scenarios(workloads or [], concurrency)
     _prepare(json, plots)
     seed = secrets.randbelow(2**31) if seed is None else seed
-    result = asyncio.run(_measure(url, model, scenarios, rounds, seed))
+    result = asyncio.run(_measure(url, api_key, model, scenarios, rounds, seed))
     if json != STDOUT:
         from codeserve.app.cli.bench_tables import own_figures, result_table
 
@@ -99,7 +100,12 @@ def _prepare(json: Path | None, plots: Path | None) -> None:
 
 
 async def _measure(
-    url: str, model: str | None, scenarios: tuple["Scenario", ...], rounds: int, seed: int
+    url: str,
+    api_key: str | None,
+    model: str | None,
+    scenarios: tuple["Scenario", ...],
+    rounds: int,
+    seed: int,
 ) -> "BenchResult":
     from rich.console import Console
 
@@ -107,7 +113,7 @@ async def _measure(
     from codeserve.app.bench.runner import Bench
 
     try:
-        async with Endpoint(url, model) as endpoint:
+        async with Endpoint(url, model, api_key=api_key) as endpoint:
             run = Bench(endpoint, scenarios, rounds=rounds, seed=seed)
             with _shown(run, Console(stderr=True)):
                 return await run.run()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from codeserve.app.cli.options import DEFAULT_URL, ModelId, Url
+from codeserve.app.cli.options import DEFAULT_URL, ApiKey, ModelId, Url
 
 if TYPE_CHECKING:
     from codeserve.app.cli.client import ServerClient
@@ -41,12 +41,13 @@ def chat(
     ] = None,
     system: Annotated[str | None, typer.Option(help="System prompt.")] = None,
     url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
     model: ModelId = None,
 ) -> None:
     """Talk to a running server: one MESSAGE, or a conversation until Ctrl-D."""
     from codeserve.app.cli.client import ServerClient
 
-    with ServerClient(url) as server:
+    with ServerClient(url, api_key) as server:
         conversation = Conversation(server, model or server.first_model(), system)
         if message is None and sys.stdin.isatty():
             _converse(conversation)

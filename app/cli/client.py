@@ -102,7 +102,12 @@ class ServerClient:
     def _failing_clearly(self) -> Iterator[None]:
         try:
             yield
-        except httpx.ConnectError:
+        except httpx.ConnectError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                fail(
+                    f"the certificate of {self.url} is not trusted here; put the authority that "
+                    f"signed it into a file and name that in SSL_CERT_FILE ({error})"
+                )
             fail(f"no server answers at {self.url}; start one with: codeserve serve")
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
             fail(f"{self.url} is no address of a server; write one such as http://127.0.0.1:8000")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from codeserve.app.cli.options import DEFAULT_URL, ModelId, Url
+from codeserve.app.cli.options import DEFAULT_URL, ApiKey, ModelId, Url
 
 
 def complete(
@@ -17,12 +17,13 @@ def complete(
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens to generate.")] = 256,
     url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
     model: ModelId = None,
 ) -> None:
     """Continue PROMPT with a running server, or fill the hole between PROMPT and --suffix."""
     from codeserve.app.cli.client import ServerClient
 
-    with ServerClient(url) as server:
+    with ServerClient(url, api_key) as server:
         body = {
             "model": model or server.first_model(),
             "prompt": sys.stdin.read() if prompt is None else prompt,

@@ -32,12 +32,12 @@ def launch(
         if wait:
             model = follow_job(server, answer, as_json=as_json)
             if not as_json:
-                typer.echo(_invitation(server.url, model))
+                typer.echo(_invitation(server.url, model, has_keys=api_key is not None))
         elif not as_json:
             typer.echo(f"{answer['model_uid']} is being launched; see: codeserve ps")
 
 
-def _invitation(url: str, model: Mapping[str, Any]) -> str:
+def _invitation(url: str, model: Mapping[str, Any], *, has_keys: bool) -> str:
     """Where the model is, and a first request to try."""
     from codeserve.app.cli.welcome import first_request
 
@@ -47,4 +47,5 @@ def _invitation(url: str, model: Mapping[str, Any]) -> str:
     engine = (
         f"{model_id} is ready on {url} and runs on {model['engine']}: {model['engine_reason']}."
     )
-    return f"{engine}\n\n{first_request(url, model_id, chats='chat' in model['model_ability'])}"
+    chats = "chat" in model["model_ability"]
+    return f"{engine}\n\n{first_request(url, model_id, chats=chats, has_keys=has_keys)}"

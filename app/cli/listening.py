@@ -17,8 +17,11 @@ def listen(host: str, port: int) -> socket.socket:
         fail(f"cannot listen on {host} port {port}: {error.strerror}")
 
 
-def url_of(listener: socket.socket) -> str:
-    """Where a client on this machine reaches ``listener``."""
+def url_of(listener: socket.socket, *, secure: bool = False) -> str:
+    """Where a client on this machine reaches ``listener``; ``secure``: by TLS."""
     host, port = listener.getsockname()[:2]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+    scheme = "https" if secure else "http"
+    return (
+        f"{scheme}://[{reachable}]:{port}" if ":" in reachable else f"{scheme}://{reachable}:{port}"
+    )

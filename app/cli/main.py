@@ -17,6 +17,7 @@ from codeserve.app.cli.doctor import doctor
 from codeserve.app.cli.engine import engine
 from codeserve.app.cli.engines import engines_app
 from codeserve.app.cli.events import events
+from codeserve.app.cli.keys import keys_app
 from codeserve.app.cli.launch import launch
 from codeserve.app.cli.launch_options import LaunchCommand
 from codeserve.app.cli.list import list_launched
@@ -64,6 +65,7 @@ def build_cli() -> typer.Typer:
     cli.command()(serve)
     cli.command()(chat)
     cli.command()(complete)
+    cli.add_typer(keys_app, name="keys")
     _add_models(cli, "Models of a running server")
     _add_families(cli, "What can be served")
     _add_weights(cli, "Weights on this machine")

@@ -1,5 +1,6 @@
 """``codeserve serve``: load models and answer requests until told to stop."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ FIRST_ENGINE = "llama.cpp"
 """The engine that starts before the settings are read, because most models need it."""
 
 
-def serve(
+def serve(  # noqa: PLR0913 - the command's options
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0: any free one.")
@@ -36,6 +37,23 @@ def serve(
             "best installed one for each model and this machine."
         ),
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="File of API keys, from `codeserve keys create`; requests need one."),
+    ] = None,
+    certfile: Annotated[
+        Path | None, typer.Option(help="TLS certificate with its chain (PEM): answer by HTTPS.")
+    ] = None,
+    keyfile: Annotated[
+        Path | None, typer.Option(help="Private key of --certfile (PEM), if that has it not.")
+    ] = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option(
+            "--insecure",
+            help="Let anyone who reaches --host use and change this server, without keys.",
+        ),
+    ] = None,
 ) -> None:
     """Serve models behind an OpenAI-compatible API; with nothing configured, the embedded one."""
     from codeserve.app.manager.spawning import head_start
@@ -45,29 +63,37 @@ def serve(
         from codeserve.app.cli.listening import listen
         from codeserve.app.cli.service import run_service
 
-        settings = _settings(host, port, config, model or [], model_engine)
+        given = {
+            "host": host,
+            "port": port,
+            "keys": keys,
+            "certfile": certfile,
+            "keyfile": keyfile,
+            "insecure": insecure,
+        }
+        settings = _settings(given, config, model or [], model_engine)
         with listen(settings.server.host, settings.server.port) as listener:
             raise typer.Exit(run_service(settings, listener, ahead))
 
 
 def _settings(
-    host: str | None,
-    port: int | None,
+    server: Mapping[str, object],
     config: Path | None,
     references: list[str],
     engine: str | None,
 ) -> "Settings":
-    """The configuration with the command line's options on top."""
+    """The configuration with what the command line gives of ``server`` on top."""
+    from codeserve.app.cli.protection import require_protection
     from codeserve.app.setting_problems import SettingsError
     from codeserve.app.settings import Settings
 
     try:
-        settings = Settings.load(config)
-        given = {"host": host, "port": port}
-        return settings.override(
-            server={name: value for name, value in given.items() if value is not None},
+        settings = Settings.load(config).override(
+            server={name: value for name, value in server.items() if value is not None},
             references=references,
             engine=engine,
         )
+        require_protection(settings.server)
     except SettingsError as error:
         fail(str(error), USAGE_ERROR)
+    return settings

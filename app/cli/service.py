@@ -141,11 +141,13 @@ class Service:
     def _greet(self, statuses: list[ModelStatus]) -> None:
         """Say what serves, loaded models first, or end a server that was to serve models which
         have all failed."""
-        url = url_of(self._listener)
+        server = self._settings.server
+        url = url_of(self._listener, secure=server.certfile is not None)
         serving = [status for status in statuses if status.state.serves]
         failed = [status for status in statuses if status.state is ModelState.FAILED]
         if serving:
-            typer.echo(welcome(url, sorted(serving, key=lambda status: status.info is None)))
+            loaded_first = sorted(serving, key=lambda status: status.info is None)
+            typer.echo(welcome(url, loaded_first, has_keys=server.keys is not None))
         elif failed and self._settings.models:
             self._give_up("\n".join(map(_failure, failed)), RUNTIME_ERROR)
         else:

@@ -35,20 +35,11 @@ class KeyFileError(ValueError):
 def read_keys(path: Path) -> Keyring:
     """The keys in the file ``path`` (TOML). Raises KeyFileError."""
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path, path.read_text(encoding="utf-8"))
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise KeyFileError(f"{path}: not valid TOML: {error}") from error
-    entries = data.pop("keys", [])
-    if data or not isinstance(entries, list):
-        raise KeyFileError(f"{path}: write nothing but [[keys]] tables")
-    keys = [_key(path, number, entry) for number, entry in enumerate(entries, 1)]
-    for one in ("id", "name", "digest"):
-        values = [getattr(key, one) for key in keys]
-        if twice := next((value for value in values if values.count(value) > 1), None):
-            raise KeyFileError(f"{path}: two keys have the {one} {twice!r}")
-    return Keyring(keys)
+    except UnicodeDecodeError as error:
+        raise KeyFileError(f"{path}: not UTF-8 at byte {error.start}") from error
 
 
 @contextmanager
@@ -61,10 +52,18 @@ def changing(path: Path) -> Iterator[list[ApiKey]]:
             before = tuple(keys)
             yield keys
             if tuple(keys) != before:
-                tables = (toml_table("keys", _entry(key)) for key in keys)
-                write_durably(path, "\n".join([HEADER, *tables]))
+                text = "\n".join([HEADER, *(toml_table("keys", key_fields(key)) for key in keys)])
+                _parsed(path, text)
+                write_durably(path, text)
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from error
+
+
+def key_fields(key: ApiKey) -> dict[str, Any]:
+    """What the file says of ``key``: what it has, without what it has not."""
+    entry = msgspec.structs.asdict(key) | {"lane": key.lane.name.lower()}
+    entry["scopes"] = sorted(key.scopes)
+    return {name: value for name, value in entry.items() if value is not None}
 
 
 class LiveKeys:
@@ -107,6 +106,23 @@ def _fingerprint(path: Path) -> tuple[int, ...] | None:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def _parsed(path: Path, text: str) -> Keyring:
+    """The keys in ``text``, which is to be that of ``path``. Raises KeyFileError."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise KeyFileError(f"{path}: not valid TOML: {error}") from error
+    entries = data.pop("keys", [])
+    if data or not isinstance(entries, list):
+        raise KeyFileError(f"{path}: write nothing but [[keys]] tables")
+    keys = [_key(path, number, entry) for number, entry in enumerate(entries, 1)]
+    for one in ("id", "name", "digest"):
+        values = [getattr(key, one) for key in keys]
+        if twice := next((value for value in values if values.count(value) > 1), None):
+            raise KeyFileError(f"{path}: two keys have the {one} {twice!r}")
+    return Keyring(keys)
+
+
 def _key(path: Path, number: int, entry: Any) -> ApiKey:
     """The key of one table. Raises KeyFileError."""
     place = f"{path}: [[keys]] number {number}"
@@ -119,10 +135,3 @@ def _key(path: Path, number: int, entry: Any) -> ApiKey:
         return msgspec.convert({**entry, "lane": LANES[lane]}, ApiKey)
     except msgspec.ValidationError as error:
         raise KeyFileError(f"{place}: {error}") from error
-
-
-def _entry(key: ApiKey) -> dict[str, Any]:
-    """What the file says of ``key``: what it has, without what it has not."""
-    entry = msgspec.structs.asdict(key) | {"lane": key.lane.name.lower()}
-    entry["scopes"] = sorted(key.scopes)
-    return {name: value for name, value in entry.items() if value is not None}
