@@ -9,18 +9,24 @@ from importlib.util import find_spec
 from typing import TypeVar
 
 from limits.aio.storage import MemoryStorage, RedisStorage
-from limits.errors import ConfigurationError, StorageError
+from limits.errors import StorageError
 
 from codeserve.app.keys.key import ApiKey
-from codeserve.app.keys.meter import REDIS_SECONDS, Meter
+from codeserve.app.keys.meter import PREFIX, Meter
 from codeserve.app.keys.window import Standing
 from codeserve.app.setting_problems import SettingsError
 
-REDIS_PAUSE = 5.0
-"""Seconds without Redis after it has failed to answer."""
+REDIS_CONNECTIONS = 8
+"""Each request asks for so little that the others wait for no longer than it takes to connect."""
 
-REDIS_SCHEMES = ("redis://", "rediss://", "redis+unix://")
-WRONG_REDIS = "redis: write a URL with host and port, such as redis://127.0.0.1:6379/0"
+REDIS_SECONDS = 5.0
+"""What Redis may take to answer."""
+
+REDIS_PAUSE = 10.0
+"""Seconds without Redis after it has failed to."""
+
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+WRONG_REDIS = "redis: write a URL such as redis://127.0.0.1:6379/0"
 
 Answer = TypeVar("Answer")
 
@@ -69,14 +75,19 @@ class Allowances:
             try:
                 return await action(self._shared)
             except StorageError as error:
-                self._shared_from = time.monotonic() + REDIS_PAUSE
-                logger.error(
-                    "Redis does not count for API keys: %s. For %g s this server counts for "
-                    "itself alone.",
-                    error.storage_error,
-                    REDIS_PAUSE,
-                )
+                self._do_without_redis(error.storage_error)
         return await action(self._own)
+
+    def _do_without_redis(self, error: Exception) -> None:
+        now = time.monotonic()
+        if now >= self._shared_from:
+            self._shared_from = now + REDIS_PAUSE
+            logger.error(
+                "Redis does not count for API keys: %s. For %g s this server counts for itself "
+                "alone.",
+                error,
+                REDIS_PAUSE,
+            )
 
 
 async def _take(meter: Meter, key: ApiKey) -> Standing:
@@ -97,15 +108,24 @@ def _shared_meter(url: str) -> Meter:
         raise SettingsError("redis: this needs pip install 'codeserve[redis]'")
     if not url.startswith(REDIS_SCHEMES):
         raise SettingsError(WRONG_REDIS)
+    from redis.asyncio import BlockingConnectionPool
+
     try:
-        storage = RedisStorage(
+        pool = BlockingConnectionPool.from_url(
             url,
-            wrap_exceptions=True,
-            implementation="redispy",
-            key_prefix="codeserve",
+            max_connections=REDIS_CONNECTIONS,
+            timeout=REDIS_SECONDS,
             socket_timeout=REDIS_SECONDS,
             socket_connect_timeout=REDIS_SECONDS,
         )
-    except ConfigurationError as error:
+    except ValueError as error:
         raise SettingsError(WRONG_REDIS) from error
+    # Where the server is, the pool knows; the library wants an address of its own all the same.
+    storage = RedisStorage(
+        "redis://localhost:6379",
+        wrap_exceptions=True,
+        implementation="redispy",
+        key_prefix=PREFIX,
+        connection_pool=pool,
+    )
     return Meter(storage)

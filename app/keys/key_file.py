@@ -21,7 +21,6 @@ from codeserve.engines.types import Lane
 LANES = {lane.name.lower(): lane for lane in Lane}
 
 RECHECK_SECONDS = 1.0
-"""How long a change of the file may go unnoticed."""
 
 HEADER = "# API keys of codeserve, by their SHA-256; written by 'codeserve keys'.\n"
 
@@ -69,17 +68,18 @@ def key_fields(key: ApiKey) -> dict[str, Any]:
 class LiveKeys:
     """The keys that are valid now: the file is read again when it has changed."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises KeyFileError."""
+    def __init__(self, path: Path, recheck_seconds: float = RECHECK_SECONDS) -> None:
+        """``recheck_seconds``: how long a change may go unnoticed. Raises KeyFileError."""
         self._path = path
+        self._recheck_seconds = recheck_seconds
         self._seen = _fingerprint(path)
         self._checked = time.monotonic()
         self._keyring = read_keys(path)
 
     def __call__(self) -> Keyring:
-        """The file's keys as of a second ago at most; those before, while it is broken."""
+        """The file's keys; the last good ones, while it is broken."""
         now = time.monotonic()
-        if now - self._checked >= RECHECK_SECONDS:
+        if now - self._checked >= self._recheck_seconds:
             self._checked = now
             self._reread()
         return self._keyring

@@ -12,8 +12,6 @@ ANY_NUMBER = 2**53
 """A limit that nothing reaches: what has been used is counted, whatever it comes to."""
 
 PREFIX = "codeserve"
-REDIS_SECONDS = 1.0
-"""What Redis may take to answer."""
 
 
 class Meter:

@@ -10,6 +10,8 @@ from codeserve.app.edge.sse import event
 from codeserve.engines.errors import ServingError
 
 TYPES: Mapping[int, str] = {
+    401: "authentication_error",
+    403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
     429: "rate_limit_error",
