@@ -34,6 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_model_len: int | None = None
     gpu_memory_utilization: float | None = None
     kv_cache_memory_bytes: int | None = None
+    nnodes: int = 1
 
 
 def token_bytes(config: Mapping[str, Any], dtype: str) -> int:
@@ -109,9 +110,11 @@ def _given_cache(options: Options) -> int | None:
 def _on_gpus(
     load: Load, options: Options, asked: int | None, weights: int, per_token: int
 ) -> Footprint:
-    """The cache is what the share leaves, and at least what one request needs."""
+    """The cache is what the share leaves, and at least what one request needs. The other machines
+    of several have their part of it and of the weights."""
     count = len(load.gpus)
     length = asked or load.trained_context_length
+    weights, per_token = weights // options.nnodes, per_token / options.nnodes
     overhead = GPU_OVERHEAD * count
     share = options.gpu_memory_utilization or GPU_SHARE
     given = options.kv_cache_memory_bytes
@@ -119,7 +122,7 @@ def _on_gpus(
     return Footprint(
         context_length=length,
         weights_bytes=weights,
-        kv_bytes=max(left, length * per_token) if given is None else given * count,
+        kv_bytes=max(left, int(length * per_token)) if given is None else given * count,
         buffers_bytes=0,
         process_bytes=overhead + PROCESSES,
         host_bytes=PROCESSES,

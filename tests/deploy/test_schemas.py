@@ -1,0 +1,72 @@
+"""Manifests are what the API servers of every supported version take."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from tests.deploy.custom_resources import SPECS
+from tests.deploy.manifests import DEPLOY, Manifest, build, of_kind, overlay, pod_templates
+
+VERSIONS = [
+    f"1.{minor}" for minor in range(29, int(kubernetes_validate.latest_version().split(".")[1]) + 1)
+]
+
+
+def schema_key(manifest: Manifest) -> str:
+    return f"{manifest['kind']} {manifest['apiVersion']}"
+
+
+def test_the_validator_knows_nine_versions() -> None:
+    assert len(VERSIONS) >= 9
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_kubernetes_own_resources_are_valid(manifests: Sequence[Manifest], version: str) -> None:
+    for manifest in manifests:
+        if schema_key(manifest) not in SPECS:
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_pods_of_leader_worker_sets_are_valid(version: str) -> None:
+    templates = list(pod_templates(of_kind(overlay("lws-33b"), "LeaderWorkerSet")))
+    assert len(templates) == 2
+    for template in templates:
+        metadata = {"name": "pod", **template["metadata"]}
+        pod = {"apiVersion": "v1", "kind": "Pod", **template, "metadata": metadata}
+        kubernetes_validate.validate(pod, version, strict=True)
+
+
+def test_a_misspelt_field_is_found(manifests: Sequence[Manifest]) -> None:
+    broken = deepcopy(of_kind(manifests, "Service")[0])
+    broken["spec"]["porst"] = broken["spec"].pop("ports")
+
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, VERSIONS[-1], strict=True)
+
+
+def test_custom_resources_have_fields_of_their_api_alone(manifests: Sequence[Manifest]) -> None:
+    for manifest in manifests:
+        if schema := SPECS.get(schema_key(manifest)):
+            Draft202012Validator(schema).validate(manifest["spec"])
+            broken = {**manifest["spec"], "misspelt": 1}
+            with pytest.raises(ValidationError):
+                Draft202012Validator(schema).validate(broken)
+
+
+def test_every_kind_of_custom_resource_is_checked(everything: Sequence[Manifest]) -> None:
+    found = {schema_key(manifest) for manifest in [*everything, *overlay("lws-33b")]}
+
+    assert set(SPECS) <= found
+
+
+@pytest.mark.parametrize("folder", [DEPLOY / "base"], ids=["base"])
+def test_the_base_is_complete(folder: Path) -> None:
+    kinds = {manifest["kind"] for manifest in build(folder)}
+
+    assert {"ServiceAccount", "ConfigMap", "Service", "PersistentVolumeClaim", "Deployment"} < kinds
+    assert {"PodDisruptionBudget", "NetworkPolicy"} < kinds
