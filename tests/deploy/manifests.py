@@ -26,7 +26,7 @@ def build(folder: Path) -> list[Manifest]:
     )
     assert made.returncode == 0, made.stderr
     assert not made.stderr, made.stderr
-    return list(yaml.safe_load_all(made.stdout))
+    return list(yaml.load_all(made.stdout, yaml.CSafeLoader))
 
 
 def overlay(name: str) -> list[Manifest]:

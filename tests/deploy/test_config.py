@@ -3,27 +3,26 @@
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import click
-import pytest
 import typer
 
-from codeserve.app.cli.main import app
+from codeserve.app.cli.main import build_cli
 from codeserve.app.memory.planner import FORMULAS
 from codeserve.app.model_settings import ModelSettings
 from codeserve.app.settings import Settings
 from codeserve.engines.footprint.footprint import Footprint, Load
 from codeserve.model_specs.catalog import Catalog, Selection
+from codeserve.model_specs.hub.package import locate
 from codeserve.model_specs.spec import Hub
 from codeserve.model_specs.weights_head import WeightsHead
+from tests.deploy.conftest import Overlays
 from tests.deploy.manifests import (
-    OVERLAYS,
     Manifest,
     config_text,
     containers,
     gibibytes,
     of_kind,
-    overlay,
     pod_templates,
     server_templates,
 )
@@ -76,10 +75,15 @@ def snapshot(selection: Selection) -> Path:
     return Path("/models/huggingface/hub", f"models--{repository}", "snapshots", source.revision)
 
 
+def head_of(selection: Selection) -> WeightsHead:
+    """What is known of the weights: by their files where they come with the server."""
+    found = WeightsHead.of_spec(selection.family, selection.spec, selection.quantization)
+    return found or WeightsHead.read(locate(selection.spec.sources[0]))
+
+
 def footprint(model: ModelSettings, selection: Selection, memory: int, gpus: int) -> Footprint:
     """What the server reckons with before it loads the model on ``gpus`` of the smallest kind."""
-    head = WeightsHead.of_spec(selection.family, selection.spec, selection.quantization)
-    assert head is not None
+    head = head_of(selection)
     assert head.network is not None
     load = Load(
         head=head,
@@ -127,9 +131,9 @@ def test_keys_are_where_the_configuration_looks(
     assert keys is None or keys.parent == Path("/etc/codeserve/keys")
 
 
-def test_only_dev_serves_without_keys(tmp_path: Path) -> None:
+def test_only_dev_serves_without_keys(overlays: Overlays, tmp_path: Path) -> None:
     insecure = [
-        name for name in OVERLAYS if settings_of(overlay(name), tmp_path).server.insecure
+        name for name, made in overlays.items() if settings_of(made, tmp_path).server.insecure
     ]
     assert insecure == ["dev"]
 
@@ -182,9 +186,7 @@ def test_the_model_is_what_is_pulled(manifests: Sequence[Manifest], tmp_path: Pa
         assert model.path == snapshot(fetched)
 
 
-@pytest.mark.parametrize("folder", [*OVERLAYS, "../base"])
-def test_the_model_fits(folder: str, tmp_path: Path) -> None:
-    manifests = overlay(folder)
+def test_the_model_fits(manifests: Sequence[Manifest], tmp_path: Path) -> None:
     [model] = settings_of(manifests, tmp_path).models
     [template] = server_templates(manifests)
     [container] = template["spec"]["containers"]
@@ -200,13 +202,10 @@ def test_the_model_fits(folder: str, tmp_path: Path) -> None:
 
 
 def test_every_command_is_one_of_codeserve_s(manifests: Sequence[Manifest]) -> None:
-    group = typer.main.get_command(app)
-    assert isinstance(group, click.Group)
+    group: Any = typer.main.get_command(build_cli())
     for words in commands(manifests):
-        context = click.Context(group)
-        command = group.get_command(context, words[0])
-        assert command is not None, words
-        command.make_context(words[0], words[1:], parent=context)
+        assert words[0] in group.commands, words
+        group.commands[words[0]].make_context(words[0], words[1:])
 
 
 def test_the_weights_fit_on_the_volume(manifests: Sequence[Manifest]) -> None:
@@ -214,24 +213,18 @@ def test_the_weights_fit_on_the_volume(manifests: Sequence[Manifest]) -> None:
         size = gibibytes(claim["spec"]["resources"]["requests"]["storage"]) * GIB
         selection = pulled(manifests)
         assert selection is not None
-        head = WeightsHead.of_spec(selection.family, selection.spec, selection.quantization)
-        assert head is not None
-        assert head.bytes < size * 0.8
+        assert head_of(selection).bytes < size * 0.8
 
 
-def test_vllm_s_tensor_parallel_size_divides_the_attention_heads(tmp_path: Path) -> None:
+def test_vllm_s_parallel_sizes_are_the_gpus(overlays: Overlays, tmp_path: Path) -> None:
+    heads = 56
     for name in ("gpu-vllm-multi", "lws-33b"):
-        manifests = overlay(name)
+        manifests = overlays[name]
         [model] = settings_of(manifests, tmp_path).models
-        selection = pulled(manifests)
-        assert selection is not None
-        head = WeightsHead.of_spec(selection.family, selection.spec, selection.quantization)
-        assert head is not None
-        assert head.network is not None
         [template] = server_templates(manifests)
         [container] = template["spec"]["containers"]
         gpus = int(container["resources"]["limits"]["nvidia.com/gpu"])
         tensor = model.options["tensor_parallel_size"]
         pipeline = model.options.get("pipeline_parallel_size", 1)
-        assert 56 % tensor == 0
+        assert heads % tensor == 0
         assert tensor * pipeline == gpus * model.options.get("nnodes", 1)

@@ -1,15 +1,16 @@
 """Manifests are what the API servers of every supported version take."""
 
+import json
 from collections.abc import Sequence
 from copy import deepcopy
-from pathlib import Path
 
 import kubernetes_validate
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from tests.deploy.conftest import Overlays
 from tests.deploy.custom_resources import SPECS
-from tests.deploy.manifests import DEPLOY, Manifest, build, of_kind, overlay, pod_templates
+from tests.deploy.manifests import DEPLOY, Manifest, build, of_kind, pod_templates
 
 VERSIONS = [
     f"1.{minor}" for minor in range(29, int(kubernetes_validate.latest_version().split(".")[1]) + 1)
@@ -25,20 +26,23 @@ def test_the_validator_knows_nine_versions() -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_kubernetes_own_resources_are_valid(manifests: Sequence[Manifest], version: str) -> None:
-    for manifest in manifests:
-        if schema_key(manifest) not in SPECS:
-            kubernetes_validate.validate(manifest, version, strict=True)
+def test_kubernetes_own_resources_are_valid(overlays: Overlays, version: str) -> None:
+    found = [
+        manifest
+        for made in overlays.values()
+        for manifest in made
+        if schema_key(manifest) not in SPECS
+    ]
+    pods = list(map(pod, pod_templates(of_kind(overlays["lws-33b"], "LeaderWorkerSet"))))
+    assert len(pods) == 2
+    for manifest in {json.dumps(one, sort_keys=True): one for one in [*found, *pods]}.values():
+        kubernetes_validate.validate(manifest, version, strict=True)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_pods_of_leader_worker_sets_are_valid(version: str) -> None:
-    templates = list(pod_templates(of_kind(overlay("lws-33b"), "LeaderWorkerSet")))
-    assert len(templates) == 2
-    for template in templates:
-        metadata = {"name": "pod", **template["metadata"]}
-        pod = {"apiVersion": "v1", "kind": "Pod", **template, "metadata": metadata}
-        kubernetes_validate.validate(pod, version, strict=True)
+def pod(template: Manifest) -> Manifest:
+    """One that a set makes of ``template``."""
+    metadata = {"name": "pod", **template["metadata"]}
+    return {"apiVersion": "v1", "kind": "Pod", **template, "metadata": metadata}
 
 
 def test_a_misspelt_field_is_found(manifests: Sequence[Manifest]) -> None:
@@ -58,15 +62,14 @@ def test_custom_resources_have_fields_of_their_api_alone(manifests: Sequence[Man
                 Draft202012Validator(schema).validate(broken)
 
 
-def test_every_kind_of_custom_resource_is_checked(everything: Sequence[Manifest]) -> None:
-    found = {schema_key(manifest) for manifest in [*everything, *overlay("lws-33b")]}
+def test_every_kind_of_custom_resource_is_checked(overlays: Overlays) -> None:
+    found = {schema_key(manifest) for made in overlays.values() for manifest in made}
 
     assert set(SPECS) <= found
 
 
-@pytest.mark.parametrize("folder", [DEPLOY / "base"], ids=["base"])
-def test_the_base_is_complete(folder: Path) -> None:
-    kinds = {manifest["kind"] for manifest in build(folder)}
+def test_the_base_is_complete() -> None:
+    kinds = {manifest["kind"] for manifest in build(DEPLOY / "base")}
 
     assert {"ServiceAccount", "ConfigMap", "Service", "PersistentVolumeClaim", "Deployment"} < kinds
     assert {"PodDisruptionBudget", "NetworkPolicy"} < kinds
