@@ -3,6 +3,7 @@
 # make clients run only the tests with published clients, in an environment of their own
 # make engines run only the tests of vLLM and Transformers, in environments of their own
 # make check   ruff, mypy strict, import-linter
+# make settings write docs/settings.md anew
 # make lock    resolve the pinned requirements anew
 
 PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11 python3.14,\
@@ -17,7 +18,7 @@ ENGINES_OWN := certifi charset-normalizer colorama idna numpy packaging pyyaml r
 	tqdm typing-extensions urllib3
 PINS := requirements/run.txt requirements/embedded.txt requirements/llama-cpp.txt
 
-.PHONY: serve test clients engines test-vllm test-transformers check format lock clean
+.PHONY: serve test clients engines test-vllm test-transformers check format settings lock clean
 
 serve: .venv/.run
 	$(BIN)/codeserve serve
@@ -47,6 +48,9 @@ check: .venv/.dev .typing
 format: .venv/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+settings: .venv/.run
+	PYTHONPATH=. $(BIN)/python docs/write_settings.py
 
 .venv/.python:
 	@test -n "$(PYTHON)" || { echo "codeserve needs Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; }

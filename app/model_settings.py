@@ -50,14 +50,19 @@ class ModelSettings(BaseModel):
     model_name: str | None = None
     """A family of the catalogue."""
     size_in_billions: Annotated[str | None, BeforeValidator(_size)] = None
+    """Which size of ``model_name``, such as ``"6_7"``; None: its default."""
     model_format: str | None = None
+    """Which format of ``model_name``; None: its default, or one that ``engine`` loads."""
     quantization: str | None = None
+    """Which quantisation of ``model_name``; None: its default. Beside the ``path`` of a folder
+    ``none``, ``4-bit`` or ``8-bit``: what its weights become while they are loaded."""
     engine: Annotated[str | None, BeforeValidator(_engine)] = None
-    """In any case, as ``vLLM``; None: the best installed one for the weights and the machine."""
+    """``llama.cpp``, ``vllm`` or ``transformers``, in any case; None: the best installed one for
+    the weights and the machine."""
     engine_python: Annotated[Path | None, Field(strict=False)] = None
     """The interpreter of an environment of your own for ``engine``; None: codeserve's."""
     max_concurrency: PositiveInt = 4
-    """Requests decoded together."""
+    """Requests decoded together; more wait."""
     context_length: PositiveInt | None = None
     """Tokens per request, prompt and output together; None: the engine's default."""
     max_waiting: NonNegativeInt | None = None

@@ -52,8 +52,9 @@ class ServerSettings(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="CODESERVE_")
 
     host: str = "127.0.0.1"
+    """The address to listen on."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    """0 takes any free port."""
+    """The port to listen on; 0 takes any free one."""
     certfile: Path | None = None
     """The TLS certificate with its chain, as PEM; None: plain HTTP."""
     keyfile: Path | None = None
@@ -93,24 +94,32 @@ class ServerSettings(BaseSettings):
     load_timeout: PositiveFloat = 600.0
     """Seconds that a request waits for its model to be loaded on demand."""
     state: Path | None = None
-    """The file that remembers what was launched; None: one for each port, none for port 0."""
+    """The file that remembers what was launched; None: ``codeserve/PORT.json`` under
+    ``$XDG_STATE_HOME`` or ``~/.local/state``, and none for port 0."""
     store: Path = Field(default_factory=default_store)
-    """The folder of what was pulled and imported; hubs' own caches keep the files they fetched."""
+    """The folder of what was pulled and imported; hubs' own caches keep the files they fetched. By
+    default ``codeserve/models`` under ``$XDG_DATA_HOME`` or ``~/.local/share``."""
     offline: bool = False
     """Make no network call: serve what is on this machine."""
     max_body_bytes: NonNegativeInt = 32 * 1024 * 1024
+    """Bytes of the largest request body."""
     max_buffered_bytes: ByteSize = ByteSize(256 * 1024 * 1024)
     """Bytes, or a size such as ``"1GB"``, of all request bodies that are being read."""
     cors_origins: Origins = ("*",)
-    """Web pages of these origins, such as ``https://example.org``, may read responses."""
+    """Web pages of these origins, such as ``https://example.org``, may read responses; ``["*"]`` is
+    all, ``[]`` none. In the environment separated by commas."""
     families: Path | None = None
-    """A folder with model families of your own, as TOML files."""
+    """The folder of model families of your own, as TOML files; None: ``codeserve/families`` under
+    ``$XDG_DATA_HOME`` or ``~/.local/share``, which need not be there."""
     engines: Path = Field(default_factory=default_folder)
-    """The folder of the engines' environments, which ``codeserve engines install`` makes."""
+    """The folder of the engines' environments, which ``codeserve engines install`` makes. By
+    default ``codeserve/engines`` under ``$XDG_DATA_HOME`` or ``~/.local/share``."""
     tracing: bool = False
     """Send OpenTelemetry spans to where ``OTEL_EXPORTER_OTLP_ENDPOINT`` says."""
     log_format: Literal["text", "json"] = "text"
+    """How log lines are written; ``json``: one object a line."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important log lines that are written."""
 
     @classmethod
     def settings_customise_sources(
