@@ -2,7 +2,7 @@
 # make test    set everything up and run every test
 # make clients run only the tests with published clients, in an environment of their own
 # make engines run only the tests of vLLM and Transformers, in environments of their own
-# make check   ruff, mypy strict, import-linter
+# make check   ruff, mypy strict, import-linter, bandit, pip-audit
 # make settings write docs/settings.md anew
 # make lock    resolve the pinned requirements anew
 
@@ -44,6 +44,8 @@ check: .venv/.dev .typing
 	$(BIN)/mypy -p codeserve.app -p codeserve.engines -p codeserve.model_specs
 	$(BIN)/mypy tests
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive app engines model_specs
+	.ci/audit requirements/dev.txt requirements/embedded.txt requirements/llama-cpp.txt
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix

@@ -46,13 +46,14 @@ def load(
     attention.register()
     # Its 8-bit layers warn of the same cast in every step.
     getLogger("bitsandbytes.autograd._functions").setLevel(ERROR)
+    # Bandit wants revisions of what a hub has; this is a folder on this machine.
     with _as_load_errors(folder, dtype):
-        config = AutoConfig.from_pretrained(
+        config = AutoConfig.from_pretrained(  # nosec B615
             folder.path, local_files_only=True, trust_remote_code=False
         )
         check_architecture(config)
         with _reported(progress):
-            model, problems = AutoModelForCausalLM.from_pretrained(
+            model, problems = AutoModelForCausalLM.from_pretrained(  # nosec B615
                 folder.path,
                 config=config,
                 dtype=dtype,
