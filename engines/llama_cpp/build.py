@@ -1,13 +1,18 @@
 """Builds and installs ``llama-cpp-python`` from source, safe and fast on the machine at hand.
 
-    python -m codeserve.engines.llama_cpp.build requirements/llama-cpp.txt
+    python -m codeserve.engines.llama_cpp.build requirements/llama-cpp.txt [--portable]
 
 Recipes are tried from the fastest to the most portable; the first whose build computes a real
 matrix product on this machine is installed. A finished wheel is kept in the user's cache under a
 key of everything that shaped it, so a second set-up takes seconds and a repeated one does nothing.
 Uses the standard library and pip only.
+
+With ``--portable`` it builds what goes to other machines, such as a container image: kernels for
+every CPU of this architecture, of which the best is chosen where it runs. Nothing is proven here
+then; ``codeserve.engines.llama_cpp.proof`` does it there.
 """
 
+import argparse
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -20,7 +25,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,18 +44,35 @@ class Recipe:
 
     name: str
     cmake: tuple[str, ...] = ()
+    is_portable: bool = False
+    """Whether it is for other machines than this one."""
 
     def key(self, requirement: str, compiler: str) -> str:
         """Identifies a wheel: equal keys mean interchangeable builds."""
         parts = (
             requirement,
             compiler,
-            cpu_features(),
+            platform.machine() if self.is_portable else cpu_features(),
             os.environ.get("CMAKE_ARGS", ""),
             *self.cmake,
             *(path.read_text() for path in sorted([*FOLDER.glob("*.cmake"), *FOLDER.glob("*.h")])),
         )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+PORTABLE = Recipe(
+    "every CPU of its kind, with kernels chosen where it runs",
+    (
+        "-DGGML_NATIVE=OFF",
+        "-DGGML_BACKEND_DL=ON",
+        "-DGGML_CPU_ALL_VARIANTS=ON",
+        # Each library once, without copies under versioned names, where the loader looks.
+        "-DCMAKE_PLATFORM_NO_VERSIONED_SONAME=ON",
+        "-DCMAKE_INSTALL_BINDIR=llama_cpp/lib",
+        "-DCMAKE_INSTALL_LIBDIR=llama_cpp/lib",
+    ),
+    is_portable=True,
+)
 
 
 def recipes() -> Iterator[Recipe]:
@@ -178,17 +200,26 @@ def build(recipe: Recipe, archive: Path, folder: Path) -> None:
 
 
 def install(recipe: Recipe, key: str, folder: Path) -> None:
-    """Install the wheel in ``folder`` and prove that it computes. Raises BuildError."""
+    """Install the wheel in ``folder``; prove that one for this machine computes.
+
+    Raises BuildError.
+    """
     wheel = next(folder.glob("*.whl"))
     pip("install", "--no-deps", "--force-reinstall", str(wheel))
+    if not recipe.is_portable:
+        prove()
+    package = importlib.metadata.distribution("llama-cpp-python").locate_file("llama_cpp")
+    stamp = {"key": key, "recipe": recipe.name}
+    (Path(str(package)) / STAMP).write_text(json.dumps(stamp))
+
+
+def prove() -> None:
+    """Compute with the installed build. Raises BuildError."""
     proof = subprocess.run(
         [sys.executable, "-m", "codeserve.engines.llama_cpp.proof"], capture_output=True, text=True
     )
     if proof.returncode:
         raise BuildError(f"{describe_exit(proof.returncode)}\n{proof.stderr[-2000:]}")
-    package = importlib.metadata.distribution("llama-cpp-python").locate_file("llama_cpp")
-    stamp = {"key": key, "recipe": recipe.name}
-    (Path(str(package)) / STAMP).write_text(json.dumps(stamp))
 
 
 def describe_exit(returncode: int) -> str:
@@ -198,11 +229,11 @@ def describe_exit(returncode: int) -> str:
     return f"exit code {returncode}"
 
 
-def main(requirements: Path) -> None:
-    """Make the best build for this machine the installed one, and say which it is."""
+def main(requirements: Path, candidates: Iterable[Recipe]) -> None:
+    """Make the first of ``candidates`` that works the installed build, and say which it is."""
     requirement = requirements.read_text()
     compiler = compiler_version()
-    keys = {recipe.key(requirement, compiler): recipe for recipe in recipes()}
+    keys = {recipe.key(requirement, compiler): recipe for recipe in candidates}
     if installed := keys.get(installed_key() or ""):
         say(f"already built for {installed.name} by {compiler}: nothing to do")
         return
@@ -220,7 +251,8 @@ def main(requirements: Path) -> None:
             failures.append(f"{recipe.name}: {error}")
             say(f"the build for {recipe.name} is not usable: {error}")
             continue
-        say(f"installed and proven: {recipe.name}, by {compiler}")
+        proven = "installed" if recipe.is_portable else "installed and proven"
+        say(f"{proven}: {recipe.name}, by {compiler}")
         return
     raise BuildError("No build of llama.cpp works on this machine.\n\n" + "\n\n".join(failures))
 
@@ -231,8 +263,17 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def read_arguments() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("requirements", type=Path, help="file that pins llama-cpp-python by hash")
+    parser.add_argument("--portable", action="store_true", help="build for other machines' CPUs")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
+    arguments = read_arguments()
     try:
-        main(Path(sys.argv[1]))
+        main(arguments.requirements, [PORTABLE] if arguments.portable else recipes())
     except BuildError as error:
         sys.exit(f"llama.cpp: {error}")

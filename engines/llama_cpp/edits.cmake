@@ -37,3 +37,14 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
     codeserve_edit(src/llama-kv-cache.cpp "${CODESERVE_CLEAR}"
         "        if (buft != ggml_backend_cpu_buffer_type() || !codeserve_fresh_pages(buf))\n    ${CODESERVE_CLEAR}")
 endif()
+
+# Kernels for many CPUs are libraries of their own, of which one is loaded (GGML_BACKEND_DL). They are
+# looked for beside the executable, which is Python's, and in the current folder, where anybody's may
+# lie; here beside llama.cpp's own libraries alone.
+if(GGML_BACKEND_DL AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+    codeserve_edit(ggml/src/ggml-backend-reg.cpp "namespace fs = std::filesystem;\n"
+        "namespace fs = std::filesystem;\n#include \"${CMAKE_CURRENT_LIST_DIR}/beside_library.h\"\n")
+    codeserve_edit(ggml/src/ggml-backend-reg.cpp
+        "search_paths.push_back(get_executable_path());" "search_paths.push_back(codeserve_beside_library());")
+    codeserve_edit(ggml/src/ggml-backend-reg.cpp "search_paths.push_back(cwd);" "(void) cwd;")
+endif()

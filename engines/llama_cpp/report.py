@@ -85,6 +85,7 @@ def describe_build() -> Build:
 
     stamp = Path(llama_cpp.__file__).parent / STAMP
     recipe = msgspec.json.decode(stamp.read_bytes())["recipe"] if stamp.exists() else None
+    llama_cpp.llama_backend_init()
     system_info = llama_cpp.llama_print_system_info().decode()
     pairs = (item.rpartition(":")[2].split("=") for item in system_info.split("|") if "=" in item)
     return Build(

@@ -39,8 +39,9 @@ CACHE = """#include <unordered_map>
 """
 
 
-def edit(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = ["cmake", "-D", "CMAKE_SYSTEM_NAME=Linux", "-P", str(build.FOLDER / "edits.cmake")]
+def edit(folder: Path, *settings: str) -> subprocess.CompletedProcess[str]:
+    given = [f"-D{setting}" for setting in ("CMAKE_SYSTEM_NAME=Linux", *settings)]
+    command = ["cmake", *given, "-P", str(build.FOLDER / "edits.cmake")]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
@@ -87,6 +88,39 @@ def test_a_source_that_is_not_the_one_expected_stops_the_build(
     assert done.returncode
     assert "edits.cmake does not know this" in done.stderr
     assert unknown in done.stderr
+
+
+REGISTRY = """namespace fs = std::filesystem;
+        search_paths.push_back(get_executable_path());
+            search_paths.push_back(cwd);
+"""
+
+
+@pytest.mark.skipif(not shutil.which("cmake"), reason="there is no CMake")
+def test_kernels_are_looked_for_beside_the_library_alone(tmp_path: Path) -> None:
+    write_source(tmp_path, ATTENTION, CACHE)
+    registry = tmp_path / "ggml/src/ggml-backend-reg.cpp"
+    registry.write_text(REGISTRY)
+
+    edit(tmp_path, "GGML_BACKEND_DL=ON").check_returncode()
+
+    include, *search = registry.read_text().splitlines()[1:]
+    assert include.endswith('beside_library.h"')
+    assert [line.strip() for line in search] == [
+        "search_paths.push_back(codeserve_beside_library());",
+        "(void) cwd;",
+    ]
+
+
+def test_a_build_for_other_machines_is_the_same_on_every_cpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    portable, native = build.PORTABLE, build.Recipe("native")
+    here = portable.key(PINS, "g++ 12"), native.key(PINS, "g++ 12")
+    monkeypatch.setattr(build, "cpu_features", lambda: "x86_64 sse4_2")
+
+    assert portable.key(PINS, "g++ 12") == here[0]
+    assert native.key(PINS, "g++ 12") != here[1]
 
 
 def test_a_recipe_without_amx_follows_where_the_cpu_has_it() -> None:
