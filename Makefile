@@ -2,6 +2,7 @@
 # make test    set everything up and run every test
 # make clients run only the tests with published clients, in an environment of their own
 # make engines run only the tests of vLLM and Transformers, in environments of their own
+# make containers build the images for CPUs and run their tests (buildah, podman, runc, mmdebstrap)
 # make check   ruff, mypy strict, import-linter, bandit, pip-audit
 # make settings write docs/settings.md anew
 # make lock    resolve the pinned requirements anew
@@ -18,7 +19,7 @@ ENGINES_OWN := certifi charset-normalizer colorama idna numpy packaging pyyaml r
 	tqdm typing-extensions urllib3
 PINS := requirements/run.txt requirements/embedded.txt requirements/llama-cpp.txt
 
-.PHONY: serve test clients engines test-vllm test-transformers check format settings lock clean
+.PHONY: serve test clients engines test-vllm test-transformers containers check format settings lock clean
 
 serve: .venv/.run
 	$(BIN)/codeserve serve
@@ -37,6 +38,10 @@ engines: test-vllm test-transformers
 test-vllm test-transformers: test-%: .engines/.%
 	.engines/$*/bin/python -m pytest -c tests/engines.ini tests/engines/$* \
 		tests/engines/test_contract.py tests/engines/test_choosing.py tests/engines/test_quantized.py
+
+containers: .venv/.dev
+	$(BIN)/python -m tests.docker.build
+	CODESERVE_TEST_IMAGES=1 $(BIN)/pytest tests/docker
 
 check: .venv/.dev .typing
 	$(BIN)/ruff check
