@@ -13,7 +13,7 @@ from codeserve.app.api.ollama.errors import OllamaErrors
 from codeserve.app.api.responses.errors import ResponsesErrors
 from codeserve.app.api.routers import OPEN_PATHS, api_routers
 from codeserve.app.edge.auth import Authentication
-from codeserve.app.edge.bodies import BodyLimit, JsonBodies
+from codeserve.app.edge.bodies import BodyBudget, BodyLimit, JsonBodies
 from codeserve.app.edge.documentation import DocumentedApi
 from codeserve.app.edge.draining import RefuseWhileDraining
 from codeserve.app.edge.early import EarlyStreams
@@ -99,6 +99,7 @@ def _middleware(
         Middleware(HeadAsGet),
         *_key_middleware(settings),
         Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
+        Middleware(BodyBudget, max_bytes=int(settings.max_buffered_bytes)),
         Middleware(JsonBodies, any_type_under=[OLLAMA]),
     ]
 

@@ -12,7 +12,9 @@ from codeserve.app.edge.errors import error_response
 from codeserve.app.edge.refusals import UnsupportedMediaType
 from codeserve.app.edge.shapes import is_under
 from codeserve.app.edge.validation import malformed_json, unreadable_json
-from codeserve.engines.errors import RequestTooLarge
+from codeserve.engines.errors import QueueFull, RequestTooLarge
+
+RETRY_AFTER_SECONDS = 1.0
 
 DEEPEST = 128
 """Arrays and objects within each other."""
@@ -56,6 +58,49 @@ class BodyLimit:
         return RequestTooLarge(
             f"The request body is larger than {self._max_bytes} bytes, this server's limit "
             "(max_body_bytes)."
+        )
+
+
+class BodyBudget:
+    """Bounds the bytes of all request bodies that the server holds at once.
+
+    A body counts as it arrives, whatever was announced, and until its request has ended: until then
+    it is in memory.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app = app
+        self._max_bytes = max_bytes
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        own = 0
+
+        async def receive_counted() -> Message:
+            nonlocal own
+            message = await receive()
+            arrived = len(message.get("body", b""))
+            if self._held + arrived > self._max_bytes:
+                raise self._refusal()
+            own += arrived
+            self._held += arrived
+            return message
+
+        try:
+            await self._app(scope, receive_counted, send)
+        finally:
+            self._held -= own
+
+    def _refusal(self) -> QueueFull:
+        return QueueFull(
+            f"The bodies of the requests that this server is busy with reach {self._max_bytes} "
+            "bytes, its limit (max_buffered_bytes). Try again later.",
+            code="server_busy",
+            retry_after=RETRY_AFTER_SECONDS,
         )
 
 

@@ -35,6 +35,8 @@ from codeserve.engines.vllm.scores import scores
 
 ENDINGS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 """vLLM's other ways to finish are failures."""
+MOST_PRIORITY = 2**59
+"""What is beyond is served as this; with a lane it fits into vLLM's 64 bits."""
 UNLOADED = "The model was unloaded."
 
 
@@ -166,7 +168,7 @@ class VllmEngine:
         try:
             params = self._translate(request, loaded)
             adding = asyncio.ensure_future(
-                loaded.llm.add_request(request.id, prompt, params, priority=request.priority)
+                loaded.llm.add_request(request.id, prompt, params, priority=_priority(request))
             )
             collector = await asyncio.shield(adding)
         except asyncio.CancelledError:
@@ -252,6 +254,12 @@ class VllmEngine:
                 f"vLLM's engine ended: {self._of_start.last_words(error)}"
             )
         return EngineFailure(self._failure.message)
+
+
+def _priority(request: GenerationRequest) -> int:
+    """vLLM serves lower numbers first, strictly: by lane, and in a lane by the request's own."""
+    own = max(-MOST_PRIORITY, min(request.priority, MOST_PRIORITY))
+    return request.lane * 4 * MOST_PRIORITY + own
 
 
 def _delta(request: GenerationRequest, output: Any, *, first: bool) -> TokenDelta:

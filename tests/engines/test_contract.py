@@ -7,11 +7,12 @@ import pytest
 
 from codeserve.engines.errors import (
     ContextLengthExceeded,
+    DeadlineExceeded,
     InvalidRequest,
     ModelUnavailable,
     QueueFull,
 )
-from codeserve.engines.types import FinishReason, SamplingParams
+from codeserve.engines.types import FinishReason, Lane, SamplingParams
 from tests.engines.contract import CONTEXT, StartEngine, a_request, deltas_of, idle, tokens_of
 from tests.eventually import eventually
 
@@ -239,6 +240,37 @@ async def test_the_lower_priority_number_is_served_first(start_engine: StartEngi
     names = {"last": 5, "second": 1, "first": -1}
     await asyncio.gather(running, *(serve(name, number) for name, number in names.items()))
     assert order == ["running", "first", "second", "last"]
+
+
+async def test_a_better_lane_is_served_first(start_engine: StartEngine) -> None:
+    engine = await start_engine(max_concurrency=1, max_waiting=3)
+    order: list[Lane] = []
+
+    async def serve(lane: Lane) -> None:
+        request = a_request(engine, id=lane.name, lane=lane, priority=-lane)
+        async for _ in await engine.generate(request):
+            pass
+        order.append(lane)
+
+    running = await engine.generate(a_request(engine, max_tokens=100))
+    await idle(engine, running=1)
+    waiting = [asyncio.create_task(serve(lane)) for lane in reversed(Lane)]
+    await eventually(lambda: engine.load.waiting == len(waiting))
+    await running.aclose()
+    await asyncio.gather(*waiting)
+    assert order == list(Lane)
+
+
+async def test_who_gets_no_slot_in_time_is_told_and_leaves(start_engine: StartEngine) -> None:
+    engine = await start_engine(max_concurrency=1, max_waiting=3)
+    running = await engine.generate(a_request(engine, max_tokens=400))
+    await anext(running)
+    late = await engine.generate(a_request(engine, id="late", queue_timeout=0.01))
+    with pytest.raises(DeadlineExceeded, match="queue_timeout"):
+        await anext(late)
+    await idle(engine, running=1)
+    await running.aclose()
+    assert len(await tokens_of(engine, a_request(engine, queue_timeout=60))) == 8
 
 
 async def test_stopping_ends_every_generation_with_an_error(start_engine: StartEngine) -> None:

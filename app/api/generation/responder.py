@@ -9,13 +9,16 @@ from msgspec.structs import replace
 from codeserve.app.api.generation.answer import Answer
 from codeserve.app.api.generation.choices import Choices
 from codeserve.app.api.generation.deadlines import Deadlines, timeouts_of
+from codeserve.app.api.generation.lanes import lane_of
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.api.generation.reply import Reply
+from codeserve.app.edge.auth import key_of
 from codeserve.app.edge.disconnect import until_disconnect
 from codeserve.app.edge.errors import as_serving_error
 from codeserve.app.edge.exchange import Exchange
 from codeserve.app.edge.record import RequestRecord
 from codeserve.app.manager.lease import LeasedModel
+from codeserve.engines.types import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,10 @@ class Responder:
         record, headers = exchange.record, exchange.request.headers
         timeouts = timeouts_of(headers, model.timeouts)
         deadlines = Deadlines(timeouts, record.started)
-        request = replace(plan.request, queue_timeout=timeouts.queue)
+        key = key_of(exchange.request.scope)
+        best = Lane.INTERACTIVE if key is None else key.lane
+        record.lane = lane_of(headers, plan.request.lane, best)
+        request = replace(plan.request, lane=record.lane, queue_timeout=timeouts.queue)
         plan = replace(plan, request=request)
         record.stream, record.choices = stream, plan.choices
         record.max_tokens = plan.request.max_tokens

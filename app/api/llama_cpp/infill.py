@@ -1,5 +1,6 @@
 """POST /infill: the hole at an editor's cursor is filled."""
 
+import msgspec
 from fastapi import Response
 
 from codeserve.app.api.generation.model_choice import ModelChoice
@@ -13,6 +14,7 @@ from codeserve.app.api.openai.body import Body
 from codeserve.app.edge.exchange import CurrentExchange
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.engines.errors import UnsupportedFeature
+from codeserve.engines.types import Lane, TextRequest
 from codeserve.model_specs.prompt import ContextFile
 
 OUTPUT_SHARE = 4
@@ -65,7 +67,7 @@ class InfillHandler:
         model = await self._models.lease_for(exchange, body.model, stream=bool(body.stream))
         exchange.record.model = model.id
         _check(model)
-        request = await body.request(model)
+        request = _in_its_lane(await body.request(model))
         most = _prompt_tokens(body, model.info.context_length)
         prompt = await fit(body.surroundings, most, model)
         shown = settings(body, request, model)
@@ -80,6 +82,12 @@ class InfillHandler:
             return await self._responder.respond(
                 exchange, model, plan, reply, stream=bool(body.stream)
             )
+
+
+def _in_its_lane(request: TextRequest) -> TextRequest:
+    """A warm-up is in no hurry; a hole is filled while somebody waits."""
+    lane = Lane.NORMAL if request.priority else Lane.INTERACTIVE
+    return msgspec.structs.replace(request, lane=lane)
 
 
 def _check(model: LeasedModel) -> None:

@@ -29,7 +29,7 @@ from codeserve.app.edge.exchange import CurrentExchange
 from codeserve.app.edge.sse import DONE, EventStream, event
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.engines.errors import ServingError
-from codeserve.engines.types import FinishReason, TextDelta, TextRequest, Usage
+from codeserve.engines.types import FinishReason, Lane, TextDelta, TextRequest, Usage
 from codeserve.model_specs.segments import Content, PromptSegments
 from codeserve.model_specs.spec import Variant
 
@@ -140,4 +140,5 @@ def fim_request(body: FimRequest, variant: Variant) -> TextRequest:
         max_tokens=body.max_tokens,
         stop=body.stop,
         sampling=sampling_of(given, variant),
+        lane=Lane.INTERACTIVE,
     )

@@ -26,7 +26,7 @@ from codeserve.app.edge.ndjson import line
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.manager import ModelManager
 from codeserve.engines.errors import InvalidRequest
-from codeserve.engines.types import FinishReason, TextDelta, TextRequest
+from codeserve.engines.types import FinishReason, Lane, TextDelta, TextRequest
 from codeserve.model_specs.segments import PromptSegments
 
 UNSUPPORTED: Mapping[str, Neutral] = {
@@ -95,6 +95,7 @@ class GenerateHandler:
                 max_tokens=options.max_tokens,
                 stop=options.stop,
                 sampling=options.sampling(body.format, model.info.variant),
+                lane=Lane.INTERACTIVE if body.suffix else Lane.NORMAL,
             ),
         )
         stream = body.stream is not False

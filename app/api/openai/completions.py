@@ -16,7 +16,7 @@ from codeserve.app.edge.exchange import CurrentExchange
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.app.manager.manager import ModelManager
 from codeserve.engines.errors import InvalidRequest
-from codeserve.engines.types import EngineInfo, TextRequest
+from codeserve.engines.types import EngineInfo, Lane, TextRequest
 from codeserve.model_specs.segments import Ids, PromptSegments
 
 DEFAULT_MAX_TOKENS = 16
@@ -69,6 +69,7 @@ def _request(body: CompletionFields, info: EngineInfo) -> TextRequest:
         logprobs=0 if body.ranks and body.logprobs is None else body.logprobs,
         prompt_logprobs=max(of_prompt, default=None),
         show_prompt=bool(body.echo or body.return_token_ids or of_prompt),
+        lane=Lane.INTERACTIVE if body.suffix else Lane.NORMAL,
     )
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 import httpx
+import psutil
 
 from tests.app.api.generation.conftest import RUNNING, WAITING, Gate
 from tests.eventually import eventually
@@ -67,5 +68,19 @@ async def test_prompts_of_too_many_tokens_do_not_wait_together(
     assert refused.status_code == 429
     assert "max_waiting_tokens" in refused.json()["error"]["message"]
     sent.append(post(crowd, prompt="a" * 50))
+    gate.open()
+    assert {response.status_code for response in await asyncio.gather(*sent)} == {200}
+
+
+async def test_memory_stays_flat_while_too_many_ask(crowd: httpx.AsyncClient, gate: Gate) -> None:
+    """Client and server are this process; the bodies of those who are refused are 40 MB."""
+    sent = [post(crowd) for _ in range(RUNNING + WAITING)]
+    await seen(crowd, RUNNING + WAITING)
+    resident: list[int] = []
+    for _ in range(5):
+        refused = [post(crowd, prompt="a" * 200_000) for _ in range(RUNNING + WAITING)]
+        assert {response.status_code for response in await asyncio.gather(*refused)} == {429}
+        resident.append(psutil.Process().memory_info().rss)
+    assert resident[-1] - resident[0] < 16e6
     gate.open()
     assert {response.status_code for response in await asyncio.gather(*sent)} == {200}
