@@ -5,8 +5,8 @@
 Starts ``codeserve serve`` with the fake engine, which serves slowly, and keeps so many clients
 asking that there are ``--times`` as many as the model takes; who is refused asks again after
 ``--pause`` seconds, and keeps the connection. Prints how long refusals took, from the first byte
-sent to the last byte read, as this one client process sees it, and the memory of the API process
-before and after.
+sent to the last byte read, as this one client process sees it, and the memory and the CPU time of
+the API process.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--times", type=int, default=10, help="clients for each one that is taken")
     parser.add_argument("--seconds", type=float, default=20, help="how long they ask")
-    parser.add_argument("--pause", type=float, default=1, help="seconds after which they ask again")
+    parser.add_argument("--pause", type=float, default=5, help="seconds after which they ask again")
     given = parser.parse_args()
     clients = given.times * (RUNNING + WAITING)
     with tempfile.TemporaryDirectory() as folder:
@@ -65,9 +65,9 @@ def main() -> None:
             wait_until_ready(url)
             api = psutil.Process(server.pid)
             asyncio.run(ask(url, clients, 2, given.pause))  # Warms up.
-            before = api.memory_info().rss
+            before, cpu_before = api.memory_info().rss, cpu_seconds(api)
             statuses, refusals = asyncio.run(ask(url, clients, given.seconds, given.pause))
-            after = api.memory_info().rss
+            after, cpu = api.memory_info().rss, cpu_seconds(api) - cpu_before
         finally:
             server.terminate()
             server.wait()
@@ -75,6 +75,7 @@ def main() -> None:
     print(f"{clients} clients, {RUNNING} running, {WAITING} waiting: {dict(statuses)}")
     print(f"429: p50 {cuts[49] * 1000:.1f} ms, p99 {cuts[98] * 1000:.1f} ms")
     print(f"API process: {before / 1e6:.0f} MB before, {after / 1e6:.0f} MB after")
+    print(f"{cpu / statuses.total() * 1000:.1f} ms of its CPU time a request, served or refused")
 
 
 def wait_until_ready(url: str) -> None:
@@ -88,6 +89,12 @@ def wait_until_ready(url: str) -> None:
             pass
         time.sleep(0.1)
     raise SystemExit(f"the server was not ready within {START_SECONDS} s")
+
+
+def cpu_seconds(process: psutil.Process) -> float:
+    """CPU time of ``process`` so far."""
+    times = process.cpu_times()
+    return times.user + times.system
 
 
 async def ask(
