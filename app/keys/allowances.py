@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.errors import StorageError
@@ -111,7 +111,7 @@ def _shared_meter(url: str) -> Meter:
     from redis.asyncio import BlockingConnectionPool
 
     try:
-        pool = BlockingConnectionPool.from_url(
+        pool: Any = BlockingConnectionPool.from_url(
             url,
             max_connections=REDIS_CONNECTIONS,
             timeout=REDIS_SECONDS,

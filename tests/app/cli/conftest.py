@@ -49,7 +49,7 @@ class ServeProcess:
     def url(self) -> str:
         """Where it answers, once it says that it is ready."""
         while self.process.poll() is None:
-            if ready := re.search(r"ready on (http://\S+)", self.out):
+            if ready := re.search(r"ready on (https?://\S+)", self.out):
                 return ready[1]
             time.sleep(0.02)
         pytest.fail(f"serve ended with {self.process.returncode}: {self.err}")

@@ -140,7 +140,7 @@ def _parts(template: str, tags: list[str]) -> set[KeyScope]:
 
 def _status(client: httpx.Client, method: str, path: str, token: str | None) -> int:
     headers = bearer(token) if token else {}
-    body = None if method in ("get", "delete") else {}
+    body: dict[str, object] | None = None if method in ("get", "delete") else {}
     return client.request(method, path, headers=headers, json=body).status_code
 
 
