@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tests.deploy.manifests import AUTOSCALERS, OPTIONAL, OVERLAYS, Manifest, overlay, with_components
+from tests.deploy.manifests import (
+    AUTOSCALERS,
+    OPTIONAL,
+    OVERLAYS,
+    Manifest,
+    overlay,
+    with_components,
+)
 
 Overlays = Mapping[str, Sequence[Manifest]]
 
