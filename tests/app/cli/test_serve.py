@@ -26,9 +26,16 @@ def test_a_port_in_use_is_one_line_and_exit_code_1() -> None:
 
 
 def test_an_address_of_another_machine_is_one_line_and_exit_code_1() -> None:
-    result = run_serve("--host", "192.0.2.1", "--port", 0)
+    result = run_serve("--host", "192.0.2.1", "--port", 0, "--insecure")
     assert result.exit_code == 1
     assert result.stderr.startswith("codeserve: cannot listen on 192.0.2.1 port 0: ")
+
+
+def test_an_address_for_others_without_keys_is_a_usage_error() -> None:
+    result = run_serve("--host", "0.0.0.0", "--port", 0)
+    assert result.exit_code == 2
+    assert "no API keys are asked for" in result.stderr
+    assert "--insecure" in result.stderr
 
 
 def test_a_missing_config_file_is_a_usage_error(tmp_path: Path) -> None:
