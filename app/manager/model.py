@@ -19,6 +19,7 @@ from codeserve.app.manager.room import RoomRefused
 from codeserve.app.manager.status import ModelState, ModelStatus
 from codeserve.app.manager.status_board import Changed, StatusBoard
 from codeserve.app.manager.surroundings import Surroundings
+from codeserve.app.manager.worker_log import WorkerLine
 from codeserve.engines.errors import InvalidRequest, ModelLoadError, ModelUnavailable
 
 LOG_LINES = 1000
@@ -277,7 +278,8 @@ class ManagedModel:
 
     def _log(self, line: str) -> None:
         self.log.write(line)
-        self._logger.info("worker: %s", line)
+        level, text = WorkerLine.parse(line)
+        self._logger.log(level, "worker: %s", text)
 
     async def _wait_for_lease(self) -> None:
         """Hold a lease as soon as the model is loaded. Raises QueueFull and ModelUnavailable."""

@@ -9,6 +9,9 @@ import llama_cpp
 WARNING, ERROR, CONTINUED = 3, 4, 5
 """``enum ggml_log_level``; the numbers in llama_cpp's own comments are out of date."""
 
+NAMES = {WARNING: "WARNING", ERROR: "ERROR"}
+"""What stands before a line on stderr."""
+
 HARMLESS = "possible training context overflow"
 """Said when all requests' contexts together exceed what one sequence was trained for."""
 
@@ -52,4 +55,5 @@ class LlamaLog:
             return
         if self._level == ERROR and self.first_error is None:
             self.first_error = message.strip()
-        sys.stderr.write(message)
+        is_new = level in NAMES and not message.isspace()
+        sys.stderr.write(f"{NAMES[level]} llama.cpp: {message}" if is_new else message)

@@ -4,7 +4,6 @@ its own."""
 import argparse
 import asyncio
 import faulthandler
-import logging
 import os
 import signal
 import socket
@@ -13,6 +12,7 @@ from pathlib import Path
 from threading import Thread
 
 from codeserve.engines.worker.lifeline import hold_lifeline
+from codeserve.engines.worker.logs import configure_logs
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     faulthandler.enable()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    configure_logs()
     parser = argparse.ArgumentParser(prog="codeserve.engines.worker", description=__doc__)
     parser.add_argument("--engine", required=True, help="engine to import while nobody connects")
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
