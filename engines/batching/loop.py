@@ -1,6 +1,7 @@
 """An engine made of a backend that computes one batch at a time."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,8 @@ from codeserve.engines.types import (
 )
 
 Event = TokenDelta | ServingError
+
+logger = logging.getLogger(__name__)
 
 
 class StepEngine:
@@ -191,6 +194,7 @@ class StepEngine:
         if error is None:
             end: ServingError = ModelUnavailable("The model was unloaded.")
         else:
+            logger.error("the engine has broken", exc_info=error)
             end = error if isinstance(error, EngineFailure) else EngineFailure(f"{error!r}")
             self._failure = end
         while self._events:
