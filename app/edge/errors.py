@@ -15,7 +15,7 @@ from starlette.types import Scope
 from codeserve.app.edge.disconnect import ClientDisconnected
 from codeserve.app.edge.early import has_begun
 from codeserve.app.edge.methods import allow_header
-from codeserve.app.edge.record import record_of
+from codeserve.app.edge.record import RequestRecord, record_of
 from codeserve.app.edge.refusals import (
     AuthenticationFailed,
     ForeignPage,
@@ -71,8 +71,9 @@ CLIENT_CLOSED_REQUEST = 499
 """nginx' status for a client that went away; only the log sees it."""
 
 
-def as_serving_error(error: Exception) -> ServingError:
-    """``error`` in words meant for the client; one that nobody expected is logged and hidden."""
+def as_serving_error(error: Exception, record: RequestRecord) -> ServingError:
+    """``error`` in words meant for the client; one that nobody expected is hidden, and logged with
+    the id of its request."""
     match error:
         case ServingError():
             return error
@@ -83,7 +84,7 @@ def as_serving_error(error: Exception) -> ServingError:
         case RequestValidationError():
             return refusal_of(error)
         case _:
-            logger.error("unexpected error", exc_info=error)
+            logger.error("unexpected error", exc_info=error, extra={"id": record.id})
             return ServerError(
                 "The server had an error while processing your request; its log has the cause.",
                 code="internal_error",
@@ -155,6 +156,8 @@ def error_response(error: ServingError, scope: Scope) -> Response:
     record = record_of(scope)
     record.error = error.code or error.type
     record.refusal = type(error).__name__
+    if isinstance(error, ModelNotFound | PermissionDenied):
+        record.model = None  # a name that need not be a model's is the client's text
     shape = shape_of(scope)
     if has_begun(scope):
         return Response(shape.stream(error, record.id), headers=HEADERS)
@@ -176,7 +179,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 async def _serving_error(request: Request, error: Exception) -> Response:
-    return error_response(as_serving_error(error), request.scope)
+    return error_response(as_serving_error(error, record_of(request.scope)), request.scope)
 
 
 async def _client_disconnected(request: Request, error: Exception) -> Response:

@@ -1,6 +1,7 @@
 """What surrounds every request: its id, who is told of it, its last resort. Pure ASGI, as a wrapper
 around responses would buffer streams."""
 
+import re
 import time
 import uuid
 from collections.abc import Sequence
@@ -18,6 +19,11 @@ UNOBSERVED = frozenset({"/livez", "/readyz", "/startupz", "/health", "/v1/health
 """Paths that are asked all the time, of which no observer is told."""
 
 LONGEST_REQUEST_ID = 128
+
+TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
+"""The W3C's header of the trace that a request is part of."""
 
 RESPONSE_HEADERS = (
     "x-request-id",
@@ -50,18 +56,20 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = RequestRecord(_request_id(Headers(scope=scope).get("x-request-id")))
+        headers = Headers(scope=scope)
+        record = RequestRecord(_request_id(headers.get("x-request-id")))
+        record.trace_id = _trace_id(headers.get("traceparent", ""))
         shape = self._shapes.of(scope["path"])
         scope = {**scope, "state": {"record": record, "error_shape": shape}}
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = record.id
-                headers["request-id"] = record.id  # Anthropic's name for it
-                headers["openai-version"] = OPENAI_VERSION
-                headers["openai-processing-ms"] = str(record.milliseconds)
+                answer = MutableHeaders(scope=message)
+                answer["x-request-id"] = record.id
+                answer["request-id"] = record.id  # Anthropic's name for it
+                answer["openai-version"] = OPENAI_VERSION
+                answer["openai-processing-ms"] = str(record.milliseconds)
             elif not message.get("more_body", False):
                 record.complete = True
             await send(message)
@@ -90,7 +98,9 @@ class UnexpectedErrors:
         except Exception as error:
             if record_of(scope).status is not None and not has_begun(scope):
                 raise
-            await error_response(as_serving_error(error), scope)(scope, receive, send)
+            await error_response(as_serving_error(error, record_of(scope)), scope)(
+                scope, receive, send
+            )
 
 
 def _request_id(given: str | None) -> str:
@@ -98,3 +108,9 @@ def _request_id(given: str | None) -> str:
     if given and len(given) <= LONGEST_REQUEST_ID and given.isascii() and given.isprintable():
         return given
     return f"req_{uuid.uuid4().hex}"
+
+
+def _trace_id(traceparent: str) -> str | None:
+    """The id of the trace that the client has begun, if it has."""
+    found = TRACEPARENT.fullmatch(traceparent)
+    return None if found is None else found[1]

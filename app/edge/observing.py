@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class RequestObserver(Protocol):
-    """Learns of each request once, when it has ended, and neither waits nor changes anything."""
+    """Learns of each request once, when it has ended; it must not wait for anything."""
 
     def finish(self, record: RequestRecord, scope: Scope) -> None:
         """The request of ``scope`` has ended; ``record`` is what is known of it."""

@@ -15,9 +15,12 @@ class RequestRecord:
     id: str
     started: float = field(default_factory=time.perf_counter)
     """On the clock of ``time.perf_counter``."""
+    route: str | None = None
+    """The path of its route, with names for what varies; None: no route has its path."""
     key: str | None = None
     """Id of the API key; never the key."""
     model: str | None = None
+    """What was asked for, unless there is no such model."""
     lane: Lane = Lane.NORMAL
     stream: bool = False
     max_tokens: int | None = None
@@ -35,6 +38,8 @@ class RequestRecord:
     token_gaps: list[float] = field(default_factory=list)
     """Seconds between deltas, each divided by the tokens that came with the later one."""
     finish_reasons: list[str] = field(default_factory=list)
+    trace_id: str | None = None
+    """Of the trace that it is part of, in hexadecimal."""
     ended: float | None = None
     """When the answer had been sent, on the same clock."""
     status: int | None = None
@@ -47,8 +52,21 @@ class RequestRecord:
 
     @property
     def milliseconds(self) -> int:
-        """Time since the request came in."""
-        return round((time.perf_counter() - self.started) * 1000)
+        """Time since the request came in, to its end once that has come."""
+        return round(((self.ended or time.perf_counter()) - self.started) * 1000)
+
+    @property
+    def seconds_to_first_token(self) -> float | None:
+        """From the request's coming in."""
+        return None if self.first_token is None else self.first_token - self.started
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Tokens after the first, by the time that they took; None where that is none."""
+        if self.first_token is None or self.last_token is None or self.completion_tokens is None:
+            return None
+        seconds = self.last_token - self.first_token
+        return round((self.completion_tokens - 1) / seconds, 1) if seconds > 0 else None
 
     @property
     def outcome(self) -> str:

@@ -80,7 +80,7 @@ async def _frames(choices: Choices, reply: Reply, record: RequestRecord) -> Asyn
                 yield frame
         closing = reply.closing(choices.usage)
     except Exception as failure:  # noqa: BLE001 - logged where nobody expected it
-        error = as_serving_error(failure)
+        error = as_serving_error(failure, record)
         record.error = error.code or error.type
         closing = reply.failure(error)
     for frame in closing:

@@ -69,21 +69,25 @@ def test_half_a_surrogate_pair_in_a_message_is_still_json() -> None:
 
 
 def test_a_prompt_error_keeps_its_field_and_code() -> None:
-    error = as_serving_error(PromptError("no hole", param="suffix", code="fim_not_supported"))
+    error = as_serving_error(
+        PromptError("no hole", param="suffix", code="fim_not_supported"), RequestRecord("req_1")
+    )
     assert (status_of(error), error.param, error.code) == (400, "suffix", "fim_not_supported")
 
 
 def test_an_unknown_spec_is_the_clients_fault() -> None:
-    assert status_of(as_serving_error(UnknownSpec("no such size"))) == 400
+    assert status_of(as_serving_error(UnknownSpec("no such size"), RequestRecord("req_1"))) == 400
 
 
 def test_what_nobody_expected_is_hidden_from_the_client_and_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    error = as_serving_error(ZeroDivisionError("secret"))
+    error = as_serving_error(ZeroDivisionError("secret"), RequestRecord("req_1"))
     assert status_of(error) == 500
     assert "secret" not in error.message
-    assert "secret" in caplog.text
+    (line,) = caplog.records
+    assert line.exc_info is not None
+    assert (line.exc_info[0], vars(line)["id"]) == (ZeroDivisionError, "req_1")
 
 
 def test_a_retry_is_announced_in_seconds_and_milliseconds() -> None:

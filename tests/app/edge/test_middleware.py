@@ -124,6 +124,17 @@ async def test_a_request_is_one_log_line(
     }
 
 
+async def test_the_line_names_the_clients_trace_and_no_made_up_text_at_length(
+    log_lines: list[structlog.typing.EventDict], asgi: httpx.AsyncClient
+) -> None:
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    await asgi.get("/" + "x" * 1000, headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    await asgi.get("/fine", headers={"traceparent": f"00-{'0' * 32}-00f067aa0ba902b7-01"})
+    long, short = log_lines
+    assert (long["trace_id"], len(long["path"])) == (trace, 201)
+    assert "trace_id" not in short
+
+
 async def test_a_client_that_went_away_before_its_response_is_logged_as_such(
     log_lines: list[structlog.typing.EventDict], asgi: httpx.AsyncClient
 ) -> None:
