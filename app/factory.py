@@ -24,6 +24,7 @@ from codeserve.app.edge.middleware import RESPONSE_HEADERS, RequestContext, Unex
 from codeserve.app.edge.observing import RequestObserver
 from codeserve.app.edge.paths import TidyPath
 from codeserve.app.edge.request_log import RequestLog
+from codeserve.app.edge.routes import NoteRoute
 from codeserve.app.edge.shapes import ErrorShapes
 from codeserve.app.edge.sse import let_streams_finish
 from codeserve.app.edge.unread import ReadToTheEnd
@@ -34,6 +35,7 @@ from codeserve.app.metrics.metrics import Metrics
 from codeserve.app.registrations import Registrations, families_folder
 from codeserve.app.server_settings import ServerSettings
 from codeserve.app.settings import Settings
+from codeserve.app.tracing.opening import open_traces
 
 OLLAMA = "/api"
 
@@ -67,7 +69,8 @@ def build_app(settings: Settings, manager: ModelManager) -> FastAPI:
     """
     let_streams_finish()
     metrics = Metrics(manager)
-    middleware = _middleware(settings.server, manager.drain, [RequestLog(), metrics])
+    observers = _observers(settings.server, metrics)
+    middleware = _middleware(settings.server, manager.drain, observers)
     app = DocumentedApi(ERROR_SHAPES, middleware)
     install_error_handlers(app)
     registrations = Registrations(manager.catalog, families_folder(settings.server))
@@ -101,6 +104,7 @@ def _middleware(
         Middleware(BodyLimit, max_bytes=settings.max_body_bytes),
         Middleware(BodyBudget, max_bytes=int(settings.max_buffered_bytes)),
         Middleware(JsonBodies, any_type_under=[OLLAMA]),
+        Middleware(NoteRoute),
     ]
 
 
@@ -114,3 +118,9 @@ def _key_middleware(settings: ServerSettings) -> list[Middleware]:
         Middleware(Authentication, keyring=LiveKeys(settings.keys), open_paths=OPEN_PATHS),
         Middleware(KeyLimits, allowances=Allowances(settings.redis)),
     ]
+
+
+def _observers(settings: ServerSettings, metrics: Metrics) -> list[RequestObserver]:
+    """Who is told of requests: traces first, as the log names the trace that they begin."""
+    traces = [open_traces()] if settings.tracing else []
+    return [*traces, RequestLog(), metrics]

@@ -28,6 +28,7 @@ from codeserve.app.registrations import load_catalog
 from codeserve.app.server_settings import ServerSettings
 from codeserve.app.setting_problems import SettingsError
 from codeserve.app.settings import Settings
+from codeserve.app.tracing.opening import check_tracing
 from codeserve.engines.errors import ServingError
 from codeserve.model_specs.errors import SpecError
 
@@ -170,6 +171,8 @@ def run_service(settings: Settings, listener: socket.socket, head_start: HeadSta
     try:
         catalog = load_catalog(server)
         state = _open_state(server)
+        if server.tracing:
+            check_tracing()
     except SpecError as error:
         typer.echo(f"codeserve: {error}", err=True)
         return USAGE_ERROR
