@@ -1,9 +1,8 @@
-"""Metrics for Prometheus and all that read its formats."""
+"""Metrics for Prometheus and all that read its format."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from codeserve.app.metrics.metrics import Metrics
 
@@ -17,9 +16,9 @@ def metrics_router(metrics: Metrics) -> APIRouter:
         summary="How are the models, the requests and the server doing?",
         response_class=PlainTextResponse,
     )
-    async def show(accept: Annotated[str, Header()] = "") -> Response:
-        """In Prometheus' text format, or OpenMetrics where the client accepts that."""
-        text, content_type = await metrics.exposition(accept)
-        return Response(text, headers={"content-type": content_type})
+    async def show() -> Response:
+        """In Prometheus' text format."""
+        text = await metrics.exposition()
+        return Response(text, headers={"content-type": CONTENT_TYPE_PLAIN_0_0_4})
 
     return router

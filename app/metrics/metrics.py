@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Metric, ProcessCollector
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
-from prometheus_client.exposition import choose_encoder
 from starlette.types import Scope
 
 from codeserve.app.edge.record import RequestRecord
@@ -40,11 +39,13 @@ class Metrics:
         others_wait = record.outcome == Outcome.DISCONNECTED and self._somebody_waits(record.model)
         self._tally(record.model).add(record, others_wait=others_wait)
 
-    async def exposition(self, accept: str) -> tuple[bytes, str]:
-        """All metrics in a format that ``accept`` names, and the format's content type."""
-        encode, content_type = choose_encoder(accept)
+    async def exposition(self) -> bytes:
+        """All metrics in Prometheus' text format.
+
+        Not in OpenMetrics, as which the client library spoils the colons of vLLM's names.
+        """
         snapshot = _Snapshot(list(self._registry.collect()))
-        return await asyncio.to_thread(encode, snapshot), content_type
+        return await asyncio.to_thread(generate_latest, snapshot)
 
     def collect(self) -> Iterator[Metric]:
         """Every metric of ours as it is now."""

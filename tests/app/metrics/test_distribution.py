@@ -20,7 +20,11 @@ def test_values_are_counted_as_the_client_library_of_prometheus_counts_them(
     histogram = Histogram("h", "", buckets=bounds, registry=CollectorRegistry())
     for value in values:
         histogram.observe(value)
-    theirs = {sample.labels.get("le"): sample.value for sample in histogram.collect()[0].samples}
+    theirs = {
+        sample.labels.get("le"): sample.value
+        for metric in histogram.collect()
+        for sample in metric.samples
+    }
 
     ours = Distribution(bounds)
     ours.add_all(values)
