@@ -11,6 +11,9 @@ from codeserve.app.factory import build_app
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.settings import Settings
 
+KEEP_ALIVE_SECONDS = 75
+"""What an idle connection gets: longer than proxies and OpenAI's clients keep theirs, which would
+send a request into one that is being closed otherwise."""
 CLOSING_SECONDS = 10
 """What connections get to close in, once the drain is over."""
 
@@ -39,6 +42,7 @@ class HttpServer(uvicorn.Server):
                 server_header=False,
                 ssl_certfile=settings.server.certfile,
                 ssl_keyfile=settings.server.keyfile,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=CLOSING_SECONDS,
             )
         )

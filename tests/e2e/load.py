@@ -10,6 +10,8 @@ import httpx
 
 LOST = frozenset({"engine_restarted", "model_unavailable"})
 """Codes of errors that a request may get because its worker was lost."""
+REFUSED = frozenset({"model_not_found", "invalid_type"})
+"""Codes of errors that a request asks for."""
 
 
 class Clients:
@@ -94,8 +96,6 @@ class Clients:
 def _code(status: int, body: dict[str, Any]) -> str:
     """The code of a typed error."""
     error = body["error"]
-    assert error["type"]
-    assert error["message"]
-    if status in (200, 503):
-        assert error["code"] in LOST, body
-    return str(error["code"] or status)
+    allowed = LOST if status in (200, 503) else REFUSED
+    assert error["code"] in allowed, (status, body)
+    return str(error["code"])

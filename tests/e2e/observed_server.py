@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     given = parser.parse_args()
     settings = Settings.load(given.config)
-    configure_logs()
+    configure_logs(level=settings.server.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sys.exit(runner.run(serve(settings, given.port, given.config.with_name("observed.json"))))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codeserve.app.environments.engines import Engines
+from codeserve.app.manager.drain import Drain
 from codeserve.app.manager.launcher import LocalLauncher, LocalWorker, Log
 from codeserve.app.manager.placement import ANYWHERE, Placement
 from codeserve.app.manager.resolution import Resolution, resolve
@@ -49,6 +50,7 @@ async def loaded(settings: ModelSettings) -> AsyncIterator[Loaded]:
     resolution, launcher = resolved(settings), RecordingLauncher()
     watchdog = Watchdog(heartbeat_timeout=60, stall_timeout=60)
     choice = resolution.choice
-    async with Session.open(launcher, choice, ANYWHERE, print, watchdog) as session:
+    opening = Session.open(launcher, choice, ANYWHERE, print, watchdog, Drain(0))
+    async with opening as session:
         info = await session.load(resolution.config(settings.path), lambda phase, done: None)
         yield Loaded(resolution, settings.path, info, launcher.worker.pid, session)
