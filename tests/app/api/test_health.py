@@ -14,6 +14,10 @@ def test_a_server_is_ready_though_one_of_its_models_failed(client: httpx.Client,
     assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
+def test_a_start_is_over_though_one_of_its_models_failed(client: httpx.Client) -> None:
+    assert client.get("/startupz").json() == {"status": "ok"}
+
+
 def test_one_model_can_be_asked_for(client: httpx.Client) -> None:
     assert client.get("/readyz", params={"model": "fast"}).status_code == 200
     broken = client.get("/readyz", params={"model": "broken"})
@@ -41,6 +45,9 @@ def test_a_server_that_loads_is_not_ready_and_says_how_far_it_is(
         response = client.get("/readyz")
         while response.json()["models"][0]["phase"] != "weights":
             response = client.get("/readyz")
+        assert client.get("/livez").status_code == 200
+        assert client.get("/startupz").status_code == 503
+        assert client.get("/startupz").json() == response.json()
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
     (model,) = response.json()["models"]
@@ -70,4 +77,28 @@ def test_a_model_that_is_launched_later_keeps_nobody_from_the_others(
         }
         client.post("/v1/models?wait_ready=false", json=body)
         assert client.get("/readyz").status_code == 200
+        assert client.get("/startupz").status_code == 200
         assert client.get("/readyz", params={"model": "later"}).status_code == 503
+
+
+def test_a_model_that_stands_still_is_not_ready_until_its_worker_is_replaced(
+    start_server: Any, make_model: Any
+) -> None:
+    hanging = make_model("hanging", hang_after=3)
+    with (
+        start_server(hanging, stall_timeout=8.0) as server,
+        server.client() as client,
+        server.client() as another,
+    ):
+        body = {"model": "hanging", "prompt": "a", "max_tokens": 20, "stream": True}
+        with another.stream("POST", "/v1/completions", json=body) as stream:
+            response = client.get("/readyz")
+            while response.status_code == 200:
+                response = client.get("/readyz")
+            *_, error, _ = (line for line in stream.iter_lines() if line.startswith("data"))
+        while client.get("/readyz").status_code == 503:
+            continue
+    assert response.json()["status"] == "not ready"
+    (model,) = response.json()["models"]
+    assert (model["state"], model["stalled"]) == ("ready", "no step for 4 s with work to do")
+    assert "engine_restarted" in error
