@@ -87,6 +87,13 @@ def host_mounts(folder: Path) -> list[str]:
     return [f"{source}:{target}:ro" for source, target in mounts.items()]
 
 
+def wheels(store: Store) -> Path:
+    """Where builds of llama.cpp are kept for images whose layers are gone."""
+    folder = store.folder / "llama-cpp"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def run(store: Store, *command: str) -> None:
     """Run ``command`` and let its output be seen. Raises CalledProcessError."""
     subprocess.run(command, env=store.environment, check=True)
@@ -100,6 +107,7 @@ def main() -> None:
     make_base(store)
     with tempfile.TemporaryDirectory() as scratch:
         mounts = host_mounts(Path(scratch))
+        mounts.append(f"{wheels(store)}:/root/.cache/codeserve/llama-cpp")
         for target in TARGETS:
             began = time.monotonic()
             build(store, target, mounts)
