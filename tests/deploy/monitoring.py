@@ -36,4 +36,4 @@ def panel_queries() -> Iterator[tuple[str, str]]:
             expression = target["expr"]
             for variable in ("$namespace", "$model"):
                 expression = expression.replace(variable, ".*")
-            yield panel["title"], expression.replace("$__rate_interval", "10s")
+            yield panel["title"], expression.replace("$__rate_interval", "1m")
