@@ -44,7 +44,8 @@ class Allowances:
         """``redis``: the URL of the Redis server. Raises SettingsError."""
         self._running: Counter[str] = Counter()
         self._own = Meter(MemoryStorage())
-        self._shared = _shared_meter(redis) if redis is not None else None
+        self._pool = _connections(redis) if redis is not None else None
+        self._shared = _shared_meter(self._pool) if self._pool is not None else None
         self._shared_from = 0.0
 
     @contextmanager
@@ -69,6 +70,11 @@ class Allowances:
         """Count ``tokens`` that a request of ``key`` has used."""
         if tokens and key.tokens_per_minute is not None:
             await self._on_meter(lambda meter: meter.charge(key.id, tokens))
+
+    async def close(self) -> None:
+        """Close the connections to Redis."""
+        if self._pool is not None:
+            await self._pool.disconnect()
 
     async def _on_meter(self, action: Callable[[Meter], Awaitable[Answer]]) -> Answer:
         if self._shared is not None and time.monotonic() >= self._shared_from:
@@ -102,8 +108,9 @@ async def _take(meter: Meter, key: ApiKey) -> Standing:
     return Standing(requests, tokens, taken)
 
 
-def _shared_meter(url: str) -> Meter:
-    """Counts on the Redis server at ``url``. Raises SettingsError."""
+def _connections(url: str) -> Any:
+    """Connections to the Redis server at ``url``, made when they are needed. Raises
+    SettingsError."""
     if find_spec("redis") is None:
         raise SettingsError("redis: this needs pip install 'codeserve[redis]'")
     if not url.startswith(REDIS_SCHEMES):
@@ -111,7 +118,7 @@ def _shared_meter(url: str) -> Meter:
     from redis.asyncio import BlockingConnectionPool
 
     try:
-        pool: Any = BlockingConnectionPool.from_url(
+        return BlockingConnectionPool.from_url(
             url,
             max_connections=REDIS_CONNECTIONS,
             timeout=REDIS_SECONDS,
@@ -120,6 +127,9 @@ def _shared_meter(url: str) -> Meter:
         )
     except ValueError as error:
         raise SettingsError(WRONG_REDIS) from error
+
+
+def _shared_meter(pool: Any) -> Meter:
     # Where the server is, the pool knows; the library wants an address of its own all the same.
     storage = RedisStorage(
         "redis://localhost:6379",

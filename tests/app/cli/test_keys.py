@@ -91,5 +91,8 @@ def test_a_file_that_is_not_there_is_said_so(path: Path) -> None:
     assert f"{path}: No such file" in keys("list").stderr
 
 
-def test_without_a_file_the_command_says_which_option_names_it() -> None:
+def test_without_a_file_the_command_says_which_option_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CODESERVE_KEYS", raising=False)
     assert "--keys" in keys("list").stderr

@@ -62,6 +62,7 @@ async def test_two_servers_count_together_in_redis(redis_server: Any) -> None:
     standing = await second.take(key)
     assert standing.tokens is not None
     assert standing.tokens.remaining == 100_000 - sum(range(RACERS))
+    await asyncio.gather(first.close(), second.close())
 
 
 async def test_without_its_redis_a_server_counts_for_itself_and_says_so(
@@ -75,6 +76,7 @@ async def test_without_its_redis_a_server_counts_for_itself_and_says_so(
         assert await taken(allowances, requests_per_minute=70) == 0
     assert "this server counts for itself alone" in caplog.text
     assert len(caplog.records) == 1
+    await allowances.close()
 
 
 @pytest.mark.parametrize("url", ["localhost", "http://a:1", "redis://a:none"])
