@@ -5,7 +5,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codeserve.app.edge.errors import error_response
 from codeserve.app.manager.drain import Drain
-from codeserve.engines.errors import ServerDraining
 
 LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing and compute nothing: probes, metrics, lists."""
@@ -36,8 +35,9 @@ class RefuseWhileDraining:
         if scope["method"] in LOOKING:
             await self._app(scope, receive, send_last)
             return
-        try:
-            with self._drain.work():
-                await self._app(scope, receive, send_last)
-        except ServerDraining as error:
-            await error_response(error, scope)(scope, receive, send_last)
+        if self._drain.begun:
+            response = error_response(self._drain.refusal(), scope)
+            await response(scope, receive, send_last)
+            return
+        with self._drain.work():
+            await self._app(scope, receive, send_last)

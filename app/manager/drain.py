@@ -31,12 +31,7 @@ class Drain:
 
     @contextmanager
     def work(self) -> Iterator[None]:
-        """Count a request while it is answered. Raises ServerDraining for one that comes late."""
-        if self.begun:
-            raise ServerDraining(
-                "The server is being stopped and takes no more requests. Try again.",
-                retry_after=RETRY_AFTER_SECONDS,
-            )
+        """Count a request while it is answered."""
         self.in_flight += 1
         self._idle.clear()
         try:
@@ -71,6 +66,13 @@ class Drain:
     async def until_cut_short(self, waiting: Coroutine[Any, Any, object]) -> None:
         """Await what a server waits for that ends in good order, until that is cut short."""
         await _until(self._cut_short, waiting)
+
+    def refusal(self) -> ServerDraining:
+        """What a request is told that comes after the drain has begun."""
+        return ServerDraining(
+            "The server is being stopped and takes no more requests. Try again.",
+            retry_after=RETRY_AFTER_SECONDS,
+        )
 
     def farewell(self) -> ServerError:
         """What requests are told that have not ended when their model's worker does."""
