@@ -94,7 +94,8 @@ class RequestTally:
         self.prefill.add(max(0.0, since_slot))
         decode = record.last_token - record.first_token
         self.decode.add(decode)
-        if later := (record.completion_tokens or 0) - record.choices:
+        later = (record.completion_tokens or 0) - record.choices
+        if later > 0:
             self.per_token.add(decode / later)
 
     def _add_tokens(self, record: RequestRecord) -> None:
