@@ -114,7 +114,7 @@ def _on_gpus(
     of several have their part of it and of the weights."""
     count = len(load.gpus)
     length = asked or load.trained_context_length
-    weights, per_token = weights // options.nnodes, per_token / options.nnodes
+    weights, per_token = weights // options.nnodes, -(-per_token // options.nnodes)
     overhead = GPU_OVERHEAD * count
     share = options.gpu_memory_utilization or GPU_SHARE
     given = options.kv_cache_memory_bytes
@@ -122,7 +122,7 @@ def _on_gpus(
     return Footprint(
         context_length=length,
         weights_bytes=weights,
-        kv_bytes=max(left, int(length * per_token)) if given is None else given * count,
+        kv_bytes=max(left, length * per_token) if given is None else given * count,
         buffers_bytes=0,
         process_bytes=overhead + PROCESSES,
         host_bytes=PROCESSES,

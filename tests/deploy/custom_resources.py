@@ -1,7 +1,7 @@
 """The fields of custom resources that deploy/ uses, written after each project's API reference.
 
-Their definitions are in no package that tests could install. So these schemas know no more than what
-is used here: a field that they lack is refused, whether it exists or not.
+Their definitions are in no package that tests could install. So these schemas know no more than
+what is used here: a field that they lack is refused, whether it exists or not.
 """
 
 from typing import Any

@@ -20,7 +20,9 @@ def rule_groups() -> dict[str, Any]:
 
 def alerts() -> dict[str, str]:
     """The expression of each alert."""
-    return {rule["alert"]: rule["expr"] for group in rule_groups()["groups"] for rule in group["rules"]}
+    return {
+        rule["alert"]: rule["expr"] for group in rule_groups()["groups"] for rule in group["rules"]
+    }
 
 
 def panels() -> list[dict[str, Any]]:

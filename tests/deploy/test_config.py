@@ -100,7 +100,7 @@ def footprint(model: ModelSettings, selection: Selection, memory: int, gpus: int
 
 
 def commands(manifests: Sequence[Manifest]) -> Iterator[list[str]]:
-    """What is asked of ``codeserve`` in each container, with the ConfigMap's variables filled in."""
+    """What is asked of ``codeserve`` in each container, its variables filled in."""
     variables = model_of(manifests)
     for template in pod_templates(manifests):
         for container in containers(template):

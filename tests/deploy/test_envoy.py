@@ -18,7 +18,7 @@ ENVOY = Path(sys.executable).parent / "envoy"
 ENVOY_S_OWN_TIMEOUT = 15
 """Seconds of a whole response, where a route says nothing."""
 TOKENS_PER_SECOND = 25
-IDLE_SECONDS = 3
+IDLE_SECONDS = 8
 """Envoy ends a stream that is silent for so long; by default five minutes."""
 CONFIG = f"""
 [server]
@@ -34,7 +34,7 @@ options = {{ step_seconds = {1 / TOKENS_PER_SECOND} }}
 id = "silent"
 path = "/dev/null"
 engine = "fake"
-options = {{ step_seconds = {2 * IDLE_SECONDS} }}
+options = {{ step_seconds = {1.5 * IDLE_SECONDS} }}
 
 [[models]]
 id = "broken"
@@ -164,7 +164,8 @@ def test_a_silent_engine_s_stream_is_not_cut(gateway: str) -> None:
 
 def test_a_client_that_hangs_up_frees_its_slot(gateway: str, server: Server) -> None:
     with stream(gateway, "steady", 4000) as answer:
-        next(answer.iter_lines())
+        lines = answer.iter_lines()
+        next(lines)
         wait_until(lambda: running_on(server, "steady") == 1, "the request in the engine")
 
     wait_until(lambda: running_on(server, "steady") == 0, "the slot")

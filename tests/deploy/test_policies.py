@@ -18,8 +18,10 @@ CLUSTER_WIDE = {"Namespace"}
 
 
 def server(template: Manifest) -> Manifest:
-    [found] = [one for one in template["spec"]["containers"] if one["name"] == "codeserve"]
-    return found
+    """The container that serves."""
+    found: list[Manifest] = template["spec"]["containers"]
+    [container] = [one for one in found if one["name"] == "codeserve"]
+    return container
 
 
 def selectors(manifests: Sequence[Manifest]) -> list[tuple[str, dict[str, str]]]:
@@ -209,10 +211,11 @@ def test_an_autoscaler_alone_sets_the_number_of_replicas(manifests: Sequence[Man
     for scaler in scalers:
         spec: dict[str, Any] = scaler["spec"]
         assert spec["scaleTargetRef"]["name"] == "codeserve"
-        assert spec.get("minReplicas", spec.get("minReplicaCount")) >= 1, "nobody would wake it"
-        behavior = spec.get("behavior") or spec["advanced"]["horizontalPodAutoscalerConfig"][
-            "behavior"
-        ]
+        least: int = spec["minReplicas" if "minReplicas" in spec else "minReplicaCount"]
+        assert least >= 1, "nobody would wake it"
+        behavior = (
+            spec.get("behavior") or spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
+        )
         assert behavior["scaleDown"]["stabilizationWindowSeconds"] >= 600
 
 

@@ -1,5 +1,5 @@
-"""A real Prometheus that scrapes a real server under load finds what alerts, dashboard and autoscalers
-ask for."""
+"""A real Prometheus that scrapes a real server under load finds what alerts, dashboard and
+autoscalers ask for."""
 
 import re
 import shutil
@@ -111,9 +111,7 @@ def _complete(server: Server, model: str, max_tokens: int) -> int:
 
 
 def test_every_panel_shows_something(prometheus: Prometheus) -> None:
-    empty = [
-        f"{title}: {query}" for title, query in panel_queries() if not prometheus.ask(query)
-    ]
+    empty = [f"{title}: {query}" for title, query in panel_queries() if not prometheus.ask(query)]
     assert not empty
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from copy import deepcopy
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
