@@ -62,7 +62,7 @@ def gateway(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     port = free_port()
     config = folder / "envoy.json"
     config.write_text(json.dumps(envoy_config(named(made, "HTTPRoute"), port, server.url)))
-    command = [ENVOY, "-c", config, "--use-dynamic-base-id", "--concurrency", "1"]
+    command = [str(ENVOY), "-c", str(config), "--use-dynamic-base-id", "--concurrency", "1"]
     with running([*command, "--log-level", "warning"], folder / "log") as process:
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: _answers(url), "Envoy")

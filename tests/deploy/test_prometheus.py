@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +83,20 @@ def prometheus(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
         wait_until(lambda: _answers(found), "Prometheus and its first scrape")
         for lost in (1, 2):
             _load(server)
-            seen = f"codeserve_worker_restarts_total >= {lost}"
-            wait_until(lambda seen=seen: bool(found.ask(seen)), "a scrape of everything")
+            wait_until(partial(_finds, found, lost), "a scrape of everything")
         yield found
 
 
 def _answers(prometheus: Prometheus) -> bool:
     try:
-        return bool(prometheus.ask("codeserve_build_info"))
+        is_ready = httpx.get(f"{prometheus.url}/-/ready", timeout=30).is_success
+        return is_ready and bool(prometheus.ask("codeserve_build_info"))
     except httpx.TransportError:
         return False
+
+
+def _finds(prometheus: Prometheus, lost: int) -> bool:
+    return bool(prometheus.ask(f"codeserve_worker_restarts_total >= {lost}"))
 
 
 def _load(server: Server) -> None:
