@@ -26,9 +26,8 @@ serve: .venv/.run
 
 test: .venv/.dev
 	$(MAKE) --jobs=2 $(ENVIRONMENTS)
-	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
-	$(MAKE) --jobs=2 --output-sync test-vllm test-transformers
-	$(CLIENT_TESTS)
+	$(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+	$(MAKE) --jobs=2 --output-sync test-vllm test-transformers clients
 
 clients: .venv/.dev $(ENVIRONMENTS)
 	$(CLIENT_TESTS)

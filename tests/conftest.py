@@ -15,6 +15,11 @@ from tests.models.vocabulary import Vocabulary
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take a minute come first: none of them is left to one process at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_data(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Servers and commands under test remember nothing of the user's, and leave nothing to them."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,19 @@ import psutil
 import pytest
 from openai import BadRequestError
 
-from tests.e2e.conftest import StartServer
 from tests.e2e.server import Server
 from tests.e2e.waiting import wait_until
 from tests.models.corpus import ChatExample, CompletionExample, FimExample, held_out
 
 ENGINES = ("llama.cpp", "transformers", "vllm")
+FAMILIES = ("deepseek-coder", "deepseek-coder-instruct")
 OPTIONS = {
     "llama.cpp": '{ tune = false, flash_attn = "off", type_k = "f32", type_v = "f32" }',
     "transformers": '{ dtype = "float32" }',
     "vllm": '{ dtype = "float32" }',
 }
 SHARED_MEMORY = Path("/dev/shm")
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 """vLLM takes half a minute to start, and as much again for each that starts beside it."""
 EXAMPLES = 6
 CHAT = [{"role": "user", "content": "Write a Python function that adds two numbers."}]
@@ -50,7 +51,7 @@ def server(
     config = "".join(
         model(engine, family, tiny_deepseek_gguf, tiny_deepseek_folder)
         for engine in ENGINES
-        for family in ("deepseek-coder", "deepseek-coder-instruct")
+        for family in FAMILIES
     )
     running = Server.start(tmp_path_factory.mktemp("engines"), config)
     yield running
@@ -158,45 +159,58 @@ def test_a_client_that_hangs_up_frees_its_slot_on_every_engine(server: Server, e
 
 
 @pytest.mark.parametrize("engine", ["transformers", "vllm"])
-def test_a_killed_worker_leaves_nothing_and_comes_back(
-    start_server: StartServer, tiny_deepseek_gguf: Path, tiny_deepseek_folder: Path, engine: str
+def test_a_killed_worker_costs_its_own_request_leaves_nothing_and_comes_back(
+    server: Server, engine: str
 ) -> None:
-    server = start_server(model(engine, "deepseek-coder", tiny_deepseek_gguf, tiny_deepseek_folder))
-    name = f"{engine}-deepseek-coder"
-    family = server.workers()
+    worker = next(w for w in server.workers() if w.cmdline()[-3:-2] == [engine])
+    family = [worker, *worker.children(recursive=True)]
     shared = {path for process in family for path in shared_by(process)}
     assert bool(shared) == (engine == "vllm")
-    [worker] = psutil.Process(server.process.pid).children()
-    body = {"model": name, "prompt": "x", "max_tokens": 500, "stream": True, "ignore_eos": True}
-    lines: list[str] = []
-    with httpx.stream("POST", f"{server.url}/v1/completions", json=body, timeout=60) as answer:
-        for line in answer.iter_lines():
-            if not lines:
-                worker.kill()
-            lines += [line] if line else []
+    base, instruct = (f"{engine}-{family}" for family in FAMILIES)
 
-    assert json.loads(lines[-2].removeprefix("data: "))["error"]["code"] == "engine_restarted"
+    with streaming(server, base) as one, streaming(server, instruct) as other:
+        next(one), next(other)
+        worker.kill()
+        ends = {base: last_event(one), instruct: last_event(other)}
+
+    [killed] = [name for name, end in ends.items() if "error" in end]
+    assert ends[killed]["error"]["code"] == "engine_restarted"
     _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive
     wait_until(lambda: not any(path.exists() for path in shared), "the sweep", seconds=5)
-    wait_until(lambda: server.model(name)["state"] == "ready", "the restart", seconds=300)
-    assert complete(server, engine, prompt="def add(a, b):\n").choices[0].text
+    wait_until(lambda: server.model(killed)["state"] == "ready", "the restart", seconds=300)
+    with server.client as client:
+        assert client.completions.create(model=killed, prompt="def add(a, b):\n").choices[0].text
 
 
-@pytest.mark.parametrize("engine", ["transformers", "vllm"])
-def test_a_killed_server_leaves_no_process_and_no_shared_memory(
-    start_server: StartServer, tiny_deepseek_gguf: Path, tiny_deepseek_folder: Path, engine: str
-) -> None:
-    server = start_server(model(engine, "deepseek-coder", tiny_deepseek_gguf, tiny_deepseek_folder))
+def test_a_killed_server_leaves_no_process_and_no_shared_memory(server: Server) -> None:
+    """The last one, because it ends the server of the others."""
     family = server.workers()
     shared = {path for process in family for path in shared_by(process)}
-    assert bool(shared) == (engine == "vllm")
+    assert len(family) > 2 * len(ENGINES), "vLLM has processes of its own below its workers"
+    assert shared
 
     server.process.kill()
 
     _, alive = psutil.wait_procs(family, timeout=5)
     assert not alive
     wait_until(lambda: not any(path.exists() for path in shared), "the sweep", seconds=5)
+
+
+@contextmanager
+def streaming(server: Server, name: str) -> Iterator[Iterator[str]]:
+    """The lines of a long completion of one model."""
+    body = {"model": name, "prompt": "x", "max_tokens": 500, "stream": True, "ignore_eos": True}
+    with httpx.stream("POST", f"{server.url}/v1/completions", json=body, timeout=60) as answer:
+        yield (line for line in answer.iter_lines() if line)
+
+
+def last_event(lines: Iterator[str]) -> dict[str, Any]:
+    """What a stream says before it is done."""
+    *_, last, done = lines
+    assert done == "data: [DONE]"
+    event: dict[str, Any] = json.loads(last.removeprefix("data: "))
+    return event
 
 
 def shared_by(process: psutil.Process) -> set[Path]:
