@@ -3,10 +3,12 @@
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from codeserve.app.environments.environment import MARKER, Environment, State
 from tests.app.environments.wheelhouse import cpu_build, make_wheel, make_wheels
 
 COMMAND = Path(sys.executable).with_name("codeserve")
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -76,18 +79,56 @@ def environment(folder: Path) -> Environment:
     return Environment(folder, "transformers")
 
 
+@dataclass(frozen=True)
+class Installation:
+    """Transformers, installed where an installation had been interrupted."""
+
+    folder: Path
+    state_before: State
+    done: "subprocess.CompletedProcess[str]"
+
+
 @pytest.fixture(scope="session")
-def installed(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of engines with an environment of Transformers; tests leave it as it is."""
+def installation(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     folder = tmp_path_factory.mktemp("engines")
-    done = subprocess.run(
-        [COMMAND, "engines", "install", "transformers", "--build", "cpu", *offline(wheels)],
-        env=variables_for(folder),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
+    variables = variables_for(folder)
+    command = [str(COMMAND), "engines", "install", "transformers", "--json", *offline(wheels)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=variables, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if json.loads(line).get("phase") == "collecting":
+                break
+        os.killpg(process.pid, signal.SIGKILL)
+    state = environment(folder).state
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    return Installation(folder, state, done)
+
+
+@pytest.fixture
+def installed(installation: Installation) -> Path:
+    """The folder of engines of that installation; tests leave it as it is."""
+    return installation.folder
+
+
+def test_an_interrupted_installation_does_not_count_and_is_done_anew(
+    installation: Installation,
+) -> None:
+    assert installation.state_before is State.INCOMPLETE
+    assert environment(installation.folder).state is State.READY
+
+
+def test_steps_and_result_are_lines_of_json(installation: Installation) -> None:
+    events = [json.loads(line) for line in installation.done.stdout.splitlines()]
+    assert (events[0]["event"], events[-1]["event"]) == ("start", "installed")
+    assert events[0]["disk_bytes"] < events[0]["free_bytes"]
+    phases = [event["phase"] for event in events[1:-1]]
+    assert list(dict.fromkeys(phases)) == ["creating", "collecting", "installing", "checking"]
+    collected = [event for event in events[1:-1] if event["phase"] == "collecting"]
+    assert collected[-1]["total"] == len(cpu_build("transformers").pins)
+    assert events[-1]["version"] == "5.19.0"
 
 
 def test_an_installed_engine_has_all_its_pins_and_is_listed(
@@ -158,23 +199,13 @@ def test_an_environment_in_use_is_not_removed(
     assert environment(installed).state is State.READY
 
 
-def test_steps_and_result_are_lines_of_json_and_the_removed_engine_is_gone(
-    run: Run, folder: Path, tmp_path: Path
-) -> None:
-    wheels = make_wheels(tmp_path / "wheels", cpu_build("vllm"))
-    done = run("install", "vllm", "--json", *offline(wheels))
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert done.returncode == 0, done.stdout
-    assert (events[0]["event"], events[-1]["event"]) == ("start", "installed")
-    assert events[0]["disk_bytes"] < events[0]["free_bytes"]
-    phases = [event["phase"] for event in events[1:-1]]
-    assert list(dict.fromkeys(phases)) == ["creating", "collecting", "installing", "checking"]
-    collected = [event for event in events[1:-1] if event["phase"] == "collecting"]
-    assert collected[-1]["total"] == len(cpu_build("vllm").pins)
-    assert events[-1]["version"] == "0.32.0"
+def test_a_removed_engine_is_gone(installed: Path, run: Run, folder: Path) -> None:
+    shutil.copytree(installed, folder, symlinks=True)
+    assert listed(run, "transformers")["state"] == "installed"
 
-    assert run("remove", "vllm", "--yes").returncode == 0
-    assert listed(run, "vllm")["state"] == "not installed"
+    assert run("remove", "transformers", "--yes").returncode == 0
+
+    assert listed(run, "transformers")["state"] == "not installed"
     assert not any(folder.iterdir())
 
 
@@ -212,24 +243,6 @@ def test_packages_that_cannot_be_imported_do_not_count_as_installed(
     assert "PyTorch's build for CUDA" in failure["message"]
     assert failure["lines"][-1] == "ImportError: libcudart.so is missing"
     assert listed(run, "transformers")["state"] == "incomplete"
-
-
-def test_an_interrupted_installation_does_not_count_and_is_done_anew(
-    run: Run, variables: dict[str, str], wheels: Path, folder: Path
-) -> None:
-    command = [str(COMMAND), "engines", "install", "transformers", "--json", *offline(wheels)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=variables, start_new_session=True
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if json.loads(line).get("phase") == "collecting":
-                break
-        os.killpg(process.pid, signal.SIGKILL)
-    assert listed(run, "transformers")["state"] == "incomplete"
-
-    assert run("install", "transformers", *offline(wheels)).returncode == 0
-    assert listed(run, "transformers")["state"] == "installed"
 
 
 def test_two_commands_do_not_change_one_environment_at_once(
