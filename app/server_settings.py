@@ -104,7 +104,7 @@ class ServerSettings(BaseSettings):
     max_body_bytes: NonNegativeInt = 32 * 1024 * 1024
     """Bytes of the largest request body."""
     max_buffered_bytes: ByteSize = ByteSize(256 * 1024 * 1024)
-    """Bytes, or a size such as ``"1GB"``, of all request bodies that are being read."""
+    """Bytes, or a size such as ``"1GB"``, of the bodies of all requests in progress."""
     cors_origins: Origins = ("*",)
     """Web pages of these origins, such as ``https://example.org``, may read responses; ``["*"]`` is
     all, ``[]`` none. In the environment separated by commas."""
