@@ -55,7 +55,6 @@ HEADERS = {
     "user-agent": MARKER,
     "cookie": f"a={MARKER}",
     "referer": f"http://{MARKER}/",
-    "x-priority": MARKER,
     "traceparent": MARKER,
 }
 
@@ -142,6 +141,7 @@ def ask_everything(client: Client, document: dict[str, Any]) -> None:
     for path, _ in paths_of(document, "get"):
         client.ask("GET", path)
     chat = {"messages": [{"role": "user", "content": MARKER}], "max_tokens": 9}
+    client.ask("POST", "/v1/chat/completions", json=chat, headers={"x-priority": MARKER})
     for model in ("failing", "dying"):
         client.ask("POST", "/v1/chat/completions", json={**chat, "model": model})
 

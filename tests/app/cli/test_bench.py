@@ -80,7 +80,7 @@ def test_no_server_is_one_line() -> None:
         unused.bind(("127.0.0.1", 0))
         result = bench(f"http://127.0.0.1:{unused.getsockname()[1]}", "single")
     assert result.exit_code == 1
-    assert re.fullmatch(r"codeserve: no server answers at http://\S+\n", result.stderr)
+    assert re.fullmatch(r"codeserve: no server answers at http://\S+ \(.+\)\n", result.stderr)
 
 
 @pytest.mark.parametrize("url", ["localhost:1", "http://host:port"])
