@@ -29,6 +29,11 @@ class LeasedModel:
         """How long its requests may take."""
         return self._leases.admission.timeouts
 
+    @property
+    def most_requests(self) -> int:
+        """Requests of the engine's, running and waiting, that it takes at once."""
+        return self._leases.admission.most
+
     async def generate(self, request: TextRequest) -> TextStream:
         """Have ``request`` queued; the stream of what it adds.
 

@@ -39,7 +39,7 @@ class Choices:
         async with AsyncExitStack() as running:
             streams = []
             async with deadlines.before_first_token():
-                for request in plan.requests():
+                for request in plan.requests(model.most_requests):
                     stream = await model.generate(request)
                     running.push_async_callback(stream.aclose)
                     streams.append(stream)

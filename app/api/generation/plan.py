@@ -9,7 +9,7 @@ from codeserve.engines.types import TextRequest
 from codeserve.model_specs.segments import PromptSegments
 
 MAX_CHOICES = 256
-"""Prompts times choices of one request; as many as may wait for a model."""
+"""Prompts times choices of one request, also where a model takes more."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,14 +32,16 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """Of all prompts together."""
         return len(self.prompts) * self.choices_per_prompt
 
-    def requests(self) -> list[TextRequest]:
+    def requests(self, most: int = MAX_CHOICES) -> list[TextRequest]:
         """One request for each choice; choice j of prompt i comes at ``i * choices_per_prompt + j``
-        and is drawn with the seed plus j. Raises InvalidRequest for too many."""
-        if self.choices > MAX_CHOICES:
+        and is drawn with the seed plus j. Raises InvalidRequest for more than ``most``, which is
+        what the model ever takes at once."""
+        most = min(most, MAX_CHOICES)
+        if self.choices > most:
             raise InvalidRequest(
                 f"The request asks for {self.choices} choices ({len(self.prompts)} prompts, "
                 f"{self.choices_per_prompt} choices each), but one request may have at most "
-                f"{MAX_CHOICES}.",
+                f"{most}.",
                 param="n" if self.choices_per_prompt > 1 else "prompt",
                 code="integer_above_max_value",
             )

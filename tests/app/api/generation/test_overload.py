@@ -8,6 +8,7 @@ import httpx
 import psutil
 
 from tests.app.api.generation.conftest import RUNNING, WAITING, Gate
+from tests.app.conftest import RunningServer
 from tests.eventually import eventually
 
 BODY = {"model": "held", "prompt": "a", "max_tokens": 2}
@@ -70,6 +71,15 @@ async def test_prompts_of_too_many_tokens_do_not_wait_together(
     sent.append(post(crowd, prompt="a" * 50))
     gate.open()
     assert {response.status_code for response in await asyncio.gather(*sent)} == {200}
+
+
+def test_more_choices_than_ever_fit_are_no_matter_of_waiting(
+    held_server: RunningServer,
+) -> None:
+    with held_server.client() as client:
+        refused = client.post("/v1/completions", json={**BODY, "n": RUNNING + WAITING + 1})
+    assert refused.status_code == 400
+    assert "at most 40" in refused.json()["error"]["message"]
 
 
 async def test_memory_stays_flat_while_too_many_ask(crowd: httpx.AsyncClient, gate: Gate) -> None:
