@@ -31,7 +31,7 @@ def explain(error: ErrorDetails, file: Path | None, tables: Tables) -> str:
     match error["type"]:
         case "extra_forbidden":
             return f"{place}unknown key {key!r}. {_valid_keys(parents, str(key), tables)}"
-        case "model_origin" | "duplicate_id":
+        case "model_origin" | "duplicate_id" | "no_room_for_a_body":
             return f"{source}{_table(error['loc'])}{error['msg']}"
         case "tuple_type" | "model_type" if "models" in error["loc"]:
             return f"{place}models: write one [[models]] table for each model"

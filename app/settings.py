@@ -33,6 +33,18 @@ class Settings(BaseModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _room_for_a_body(self) -> Self:
+        server = self.server
+        if server.max_buffered_bytes < server.max_body_bytes:
+            raise PydanticCustomError(
+                "no_room_for_a_body",
+                "[server]: max_buffered_bytes ({all}) is less than max_body_bytes ({one}), so that "
+                "no body of that size could ever be read; raise it, or lower max_body_bytes",
+                {"all": int(server.max_buffered_bytes), "one": server.max_body_bytes},
+            )
+        return self
+
     def override(
         self, server: Mapping[str, Any], references: Sequence[str], engine: str | None = None
     ) -> Self:

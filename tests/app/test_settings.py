@@ -192,3 +192,10 @@ def test_the_engines_folder_follows_the_data_home_unless_it_is_set(
     assert Settings.load().server.engines == Path("/data/codeserve/engines")
     monkeypatch.setenv("CODESERVE_ENGINES", "/engines")
     assert Settings.load().server.engines == Path("/engines")
+
+
+def test_there_must_be_room_for_the_largest_body(config: Path) -> None:
+    message = refusal(config, "[server]\nmax_buffered_bytes = '1MB'")
+    assert (
+        "[server]: max_buffered_bytes (1000000) is less than max_body_bytes (33554432)" in message
+    )

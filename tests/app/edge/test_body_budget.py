@@ -74,11 +74,15 @@ async def test_what_was_refused_or_broken_off_is_given_back(
 
 
 def test_the_client_is_told_that_the_server_is_busy(start_server: Any, make_model: Any) -> None:
+    model = make_model("slow", step_seconds=0.02)
+    body = {"model": "slow", "prompt": "a", "max_tokens": 1000, "stream": True}
     with (
-        start_server(make_model("fast"), max_buffered_bytes=60) as server,
+        start_server(model, max_body_bytes=100, max_buffered_bytes=100) as server,
         server.client() as client,
+        client.stream("POST", "/v1/completions", json=body) as running,
     ):
-        response = client.post("/v1/completions", json={"model": "fast", "prompt": "a" * 100})
+        assert running.status_code == 200
+        response = client.post("/v1/completions", json=body)
         assert response.status_code == 429
         assert response.json()["error"]["code"] == "server_busy"
         assert response.headers["retry-after"] == "1"
