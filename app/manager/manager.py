@@ -42,6 +42,9 @@ from codeserve.model_specs.hub.store import Store
 EVENTS = 1000
 """Events that are kept."""
 
+TROUBLE = frozenset({ModelState.RESTARTING, ModelState.FAILED})
+"""States that somebody should know of."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -270,6 +273,9 @@ class ModelManager:
             self._write(self._models[after.id], kind, reason)
 
     def _write(self, model: ManagedModel, kind: EventKind, message: str = "") -> None:
+        level = logging.WARNING if model.state in TROUBLE else logging.INFO
+        text = f"{kind} ({model.state})" if kind is not EventKind.STATE else str(model.state)
+        logger.log(level, "%s%s", text, message and f": {message}", extra={"model": model.id})
         self.events.write(
             ModelEvent(
                 at=time.time(), model=model.id, kind=kind, state=model.state, message=message

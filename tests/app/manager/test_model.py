@@ -1,3 +1,4 @@
+import logging
 import os
 import signal
 import sys
@@ -34,10 +35,15 @@ async def read(stream: TextStream) -> str:
 
 
 async def test_a_model_that_cannot_be_loaded_fails_with_the_cause(
-    manager: ModelManager, fake: Fake, launcher: Any
+    manager: ModelManager, fake: Fake, launcher: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await manager.launch(fake(fail_load="the disk is on fire"))
-    status = await manager.wait_ready("fake")
+    with caplog.at_level(logging.INFO):
+        await manager.launch(fake(fail_load="the disk is on fire"))
+        status = await manager.wait_ready("fake")
+    assert "launched (pending)" in caplog.text
+    (grave,) = (one for one in caplog.records if one.levelno == logging.WARNING)
+    assert grave.getMessage() == "failed: the disk is on fire"
+    assert vars(grave)["model"] == "fake"
     assert status.state is ModelState.FAILED
     assert status.error == "the disk is on fire"
     assert len(launcher.workers) == 1
