@@ -1,6 +1,7 @@
 """How much the holder of a key may ask for."""
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
@@ -10,6 +11,7 @@ from codeserve.app.edge.auth import key_of
 from codeserve.app.edge.errors import error_response
 from codeserve.app.edge.record import record_of
 from codeserve.app.edge.refusals import KeyLimitReached, KeyTokensUsedUp
+from codeserve.app.edge.token_budget import TokenBudget
 from codeserve.app.keys.key import ApiKey
 from codeserve.app.keys.window import Standing, Window
 
@@ -31,8 +33,8 @@ LIMIT_HEADERS = tuple(
 
 
 class KeyLimits:
-    """Refuses what is more than a key may ask for, before anything of a body is read, and charges
-    the key for the tokens of what it was given. Belongs within the authentication."""
+    """Refuses what is more than a key may ask for, before anything of a body is read, and gives
+    requests the budget of their tokens. Belongs within the authentication."""
 
     def __init__(self, app: ASGIApp, allowances: "Allowances") -> None:
         self._app = app
@@ -52,21 +54,26 @@ class KeyLimits:
 
     async def _serve(self, key: ApiKey, scope: Scope, receive: Receive, send: Send) -> None:
         standing = await self._allowances.take(key)
+        budget = None
+        if key.tokens_per_minute is not None:
+            budget = TokenBudget(self._allowances, key, key.tokens_per_minute)
 
         async def send_with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_headers(standing))
+                tokens = (budget and budget.window) or standing.tokens
+                MutableHeaders(scope=message).update(_headers(replace(standing, tokens=tokens)))
             await send(message)
 
         if not standing.taken:
             await error_response(_used_up(key, standing), scope)(scope, receive, send_with_limits)
             return
+        scope["state"]["token_budget"] = budget
         try:
             await self._app(scope, receive, send_with_limits)
         finally:
-            record = record_of(scope)
-            tokens = (record.prompt_tokens or 0) + (record.completion_tokens or 0)
-            await self._allowances.charge(key, tokens)
+            if budget is not None:
+                record = record_of(scope)
+                await budget.settle((record.prompt_tokens or 0) + (record.completion_tokens or 0))
 
 
 def _no_place(key: ApiKey) -> KeyLimitReached:

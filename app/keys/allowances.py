@@ -12,8 +12,8 @@ from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.errors import StorageError
 
 from codeserve.app.keys.key import ApiKey
-from codeserve.app.keys.meter import PREFIX, Meter
-from codeserve.app.keys.window import Standing
+from codeserve.app.keys.meter import PREFIX, Meter, Reservation
+from codeserve.app.keys.window import Standing, Window
 from codeserve.app.setting_problems import SettingsError
 
 REDIS_CONNECTIONS = 8
@@ -66,10 +66,19 @@ class Allowances:
         """Count a request of ``key``, where its tokens are not used up and it may send another."""
         return await self._on_meter(lambda meter: _take(meter, key))
 
-    async def charge(self, key: ApiKey, tokens: int) -> None:
-        """Count ``tokens`` that a request of ``key`` has used."""
-        if tokens and key.tokens_per_minute is not None:
-            await self._on_meter(lambda meter: meter.charge(key.id, tokens))
+    async def reserve(
+        self, key: ApiKey, limit: int, tokens: int
+    ) -> tuple[Window, Reservation | None]:
+        """Count ``tokens`` that a request of ``key`` may use, unless they would be more than
+        ``limit`` with the others; what is left, and else when they will not be."""
+        return await self._on_meter(lambda meter: meter.reserve(key.id, limit, tokens))
+
+    async def give_back(self, reservation: Reservation, tokens: int) -> None:
+        """``tokens`` of ``reservation`` have not been used."""
+        try:
+            await reservation.meter.give_back(reservation, tokens)
+        except StorageError as error:
+            self._do_without_redis(error.storage_error)
 
     async def close(self) -> None:
         """Close the connections to Redis."""

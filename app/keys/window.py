@@ -38,11 +38,14 @@ class Standing:
     """The request has been counted; else it may not be served."""
 
 
-def token_window(limit: int, counters: TokenCounters) -> Window:
-    """What ``counters`` leave of ``limit``, and when they leave anything."""
+def token_window(limit: int, counters: TokenCounters, wanted: int = 1) -> Window:
+    """What ``counters`` leave of ``limit``, and when they leave as many as ``wanted``, which is no
+    more than ``limit``."""
     aged = counters.previous * counters.previous_left / MINUTE
     remaining = limit - floor(aged + counters.current)
-    return Window(limit, max(remaining, 0), _seconds_until_below(limit, aged, counters))
+    return Window(
+        limit, max(remaining, 0), _seconds_until_below(limit - wanted + 1, aged, counters)
+    )
 
 
 def _seconds_until_below(limit: int, aged: float, counters: TokenCounters) -> float:

@@ -8,6 +8,7 @@ from codeserve.app.api.generation.account import Account
 from codeserve.app.api.generation.deadlines import Deadlines
 from codeserve.app.api.generation.plan import Plan
 from codeserve.app.edge.record import RequestRecord
+from codeserve.app.edge.token_budget import STEP, TokenBudget
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.engines.errors import DeadlineExceeded
 from codeserve.engines.types import FinishReason, TextDelta, Usage
@@ -18,9 +19,16 @@ class Choices:
     """The generations of one plan, all accepted by the engine. Iterate once for the deltas of all
     of them as they come, each with the index of its choice."""
 
-    def __init__(self, plan: Plan, streams: Sequence[TextStream], account: Account) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        streams: Sequence[TextStream],
+        account: Account,
+        budget: TokenBudget | None,
+    ) -> None:
         self._plan = plan
         self._account = account
+        self._budget = budget
         self._streams = streams
         self._usages = [Usage(prompt_tokens=stream.prompt_tokens) for stream in streams]
         self._arrived: asyncio.Queue[tuple[int, TextDelta | Exception]] = asyncio.Queue(1)
@@ -28,12 +36,17 @@ class Choices:
     @classmethod
     @asynccontextmanager
     async def start(
-        cls, model: LeasedModel, plan: Plan, record: RequestRecord, deadlines: Deadlines
+        cls,
+        model: LeasedModel,
+        plan: Plan,
+        record: RequestRecord,
+        deadlines: Deadlines,
+        budget: TokenBudget | None,
     ) -> AsyncIterator["Choices"]:
         """Have ``model`` accept all of ``plan``; end what still runs on the way out.
 
-        ``record`` learns how it went and what it cost. Raises what the model refuses with, and
-        DeadlineExceeded.
+        ``record`` learns how it went and what it cost; ``budget`` bounds that. Raises what the
+        model or the budget refuses with, and DeadlineExceeded.
         """
         account = Account(record)
         async with AsyncExitStack() as running:
@@ -44,7 +57,10 @@ class Choices:
                     running.push_async_callback(stream.aclose)
                     streams.append(stream)
                     account.accept()
-            choices = cls(plan, streams, account)
+                choices = cls(plan, streams, account, budget)
+                if budget is not None:
+                    most = choices._most_generated(model.info.context_length)
+                    await budget.reserve(choices.usage.prompt_tokens, most)
             for timer in deadlines.timers(choices._have_begun, choices._give_up):
                 running.callback(timer.cancel)
             for index, stream in enumerate(streams) if len(streams) > 1 else ():
@@ -71,6 +87,9 @@ class Choices:
         async for index, delta in self._deltas():
             if self._plan.generates:
                 self._count(index, delta)
+                if self._budget is not None:
+                    used = self.usage
+                    await self._budget.cover(used.prompt_tokens + used.completion_tokens)
                 yield index, delta
             else:
                 yield index, TextDelta(prompt=delta.prompt, finish_reason=FinishReason.LENGTH)
@@ -100,6 +119,12 @@ class Choices:
                 await self._arrived.put((index, delta))
         except Exception as error:  # noqa: BLE001 - the reader raises it
             await self._arrived.put((index, error))
+
+    def _most_generated(self, context_length: int) -> int:
+        """Tokens that may be generated; without ``max_tokens``, those of the first step."""
+        wanted = self._plan.request.max_tokens
+        most = STEP if wanted is None else wanted
+        return sum(min(most, context_length - stream.prompt_tokens) for stream in self._streams)
 
     def _have_begun(self) -> bool:
         return any(stream.has_begun for stream in self._streams)

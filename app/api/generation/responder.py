@@ -17,6 +17,7 @@ from codeserve.app.edge.disconnect import until_disconnect
 from codeserve.app.edge.errors import as_serving_error
 from codeserve.app.edge.exchange import Exchange
 from codeserve.app.edge.record import RequestRecord
+from codeserve.app.edge.token_budget import budget_of
 from codeserve.app.manager.lease import LeasedModel
 from codeserve.engines.types import Lane
 
@@ -39,6 +40,7 @@ class Responder:
         record, headers = exchange.record, exchange.request.headers
         timeouts = timeouts_of(headers, model.timeouts)
         deadlines = Deadlines(timeouts, record.started)
+        budget = budget_of(exchange.request.scope)
         key = key_of(exchange.request.scope)
         best = Lane.INTERACTIVE if key is None else key.lane
         record.lane = lane_of(headers, plan.request.lane, best)
@@ -49,7 +51,7 @@ class Responder:
 
         async def start() -> Choices:
             return await exchange.resources.enter_async_context(
-                Choices.start(model, plan, record, deadlines)
+                Choices.start(model, plan, record, deadlines, budget)
             )
 
         async def finish() -> Response:

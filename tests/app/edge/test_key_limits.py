@@ -1,6 +1,7 @@
 """What a key may have is what its holder gets, over HTTP."""
 
 import asyncio
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -32,8 +33,13 @@ def limited(
     path: Path = tmp_path_factory.mktemp("keys") / "keys.toml"
     add_key(path, "racer", requests_per_minute=50)
     add_key(path, "twice", requests_per_minute=2)
-    add_key(path, "frugal", tokens_per_minute=20)
-    with start_server(make_model("a", max_concurrency=64), keys=path) as server:
+    for name in ("frugal", "small"):
+        add_key(path, name, tokens_per_minute=20)
+    add_key(path, "sprinter", tokens_per_minute=10 * 16)
+    for name in ("brief", "gone", "chatty"):
+        add_key(path, name, tokens_per_minute=1000)
+    models = make_model("a", max_concurrency=64), make_model("slow", step_seconds=0.02)
+    with start_server(*models, keys=path) as server:
         yield server
 
 
@@ -67,20 +73,77 @@ def test_a_refusal_says_what_is_used_up_and_until_when(limited: RunningServer) -
     assert 0 < int(refused.headers["retry-after"]) <= 60
 
 
-def test_tokens_are_charged_when_they_have_been_used(limited: RunningServer) -> None:
+async def test_of_200_requests_at_once_exactly_as_many_are_served_as_there_are_tokens_for(
+    limited: RunningServer,
+) -> None:
+    headers = {"api-key": "sprinter"}
+    async with httpx.AsyncClient(base_url=limited.url, headers=headers, timeout=60) as client:
+        racing = (
+            client.post("/v1/completions", json={**ASK, "stream": number % 2 == 0})
+            for number in range(RACERS)
+        )
+        answers = await asyncio.gather(*racing)
+    assert Counter(answer.status_code for answer in answers) == {200: 10, 429: 190}
+    for answer in answers:
+        if answer.status_code == 429:
+            assert answer.json()["error"]["type"] == "tokens"
+            assert 0 < int(answer.headers["retry-after"]) <= 120
+
+
+def test_tokens_are_reserved_before_they_are_used(limited: RunningServer) -> None:
     with client_of(limited, "frugal") as client:
         first = client.post("/v1/completions", json=ASK)
-        assert first.headers["x-ratelimit-remaining-tokens"] == "20"
-        with client.stream("POST", "/v1/completions", json={**ASK, "stream": True}) as second:
-            second.read()
-        used = first.json()["usage"]["total_tokens"]
-        assert used == 16
-        assert second.headers["x-ratelimit-remaining-tokens"] in ("4", "5")
-        refused = client.post("/v1/completions", json=ASK)
+        assert first.json()["usage"]["total_tokens"] == 16
+        assert first.headers["x-ratelimit-remaining-tokens"] == "4"
+        refused = client.post("/v1/completions", json={**ASK, "stream": True})
         assert refused.status_code == 429
-        assert refused.json()["error"]["type"] == "tokens"
+        assert "and the request needs 16" in refused.json()["error"]["message"]
+        assert refused.headers["x-ratelimit-remaining-tokens"] in ("4", "5")
         assert 0 < int(refused.headers["retry-after"]) <= 120
         assert client.get("/v1/models").status_code == 200, "looking costs nothing"
+
+
+def test_what_never_fits_is_no_matter_of_waiting(limited: RunningServer) -> None:
+    with client_of(limited, "small") as client:
+        refused = client.post("/v1/completions", json={**ASK, "max_tokens": 10})
+        assert refused.status_code == 400
+        assert refused.json()["error"]["code"] == "tokens_per_minute_exceeded"
+        assert "may use 21 tokens, 11 of its prompt and 10" in refused.json()["error"]["message"]
+        assert client.post("/v1/completions", json=ASK).status_code == 200
+
+
+def test_what_a_request_has_not_used_is_there_for_the_next(limited: RunningServer) -> None:
+    ask = {**ASK, "max_tokens": 900, "stop": ["r"]}
+    with client_of(limited, "brief") as client:
+        assert [client.post("/v1/completions", json=ask).status_code for _ in "abcd"] == [200] * 4
+
+
+async def test_a_request_that_is_broken_off_is_charged_what_it_got(limited: RunningServer) -> None:
+    ask = {**ASK, "model": "slow", "max_tokens": 900, "stream": True}
+    short = {**ASK, "max_tokens": 200}
+    headers = {"api-key": "gone"}
+    async with httpx.AsyncClient(base_url=limited.url, headers=headers, timeout=60) as client:
+        async with client.stream("POST", "/v1/completions", json=ask) as broken_off:
+            lines = broken_off.aiter_lines()
+            await anext(lines)
+            assert (await client.post("/v1/completions", json=short)).status_code == 429
+        while (answer := await client.post("/v1/completions", json=short)).status_code == 429:
+            pass
+    left = int(answer.headers["x-ratelimit-remaining-tokens"])
+    assert 500 < left < 1000 - 211 - 11
+
+
+def test_without_max_tokens_an_answer_goes_on_as_long_as_there_are_tokens(
+    limited: RunningServer,
+) -> None:
+    ask = {"model": "a", "messages": [{"role": "user", "content": "a"}], "stream": True}
+    with client_of(limited, "chatty") as client:
+        text = client.post("/v1/chat/completions", json=ask).text
+    *events, failure, done = text.removesuffix("\n\n").split("\n\n")
+    error = json.loads(failure.removeprefix("data: "))["error"]
+    assert (error["type"], done) == ("tokens", "data: [DONE]")
+    assert "the request needs 256 more" in error["message"]
+    assert events
 
 
 async def test_of_200_requests_at_once_exactly_as_many_run_as_may() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from codeserve.app.keys.allowances import Allowances
+from codeserve.app.keys.meter import Reservation
 from codeserve.app.setting_problems import SettingsError
 from tests.app.keys.keys import make_key
 
@@ -29,20 +30,38 @@ async def test_of_200_at_once_as_many_get_in_as_may_in_a_minute() -> None:
     assert await taken(allowances, id="other", requests_per_minute=50) == 50
 
 
-async def test_of_200_charges_at_once_none_is_lost() -> None:
+async def reserved(allowances: Allowances, tokens: int, limit: int) -> list[Reservation]:
+    """What ``RACERS`` requests at once reserve of ``limit``, each ``tokens``."""
+    key = make_key("a")
+    racing = (allowances.reserve(key, limit, tokens) for _ in range(RACERS))
+    return [one for _, one in await asyncio.gather(*racing) if one is not None]
+
+
+async def test_of_200_at_once_as_many_reserve_tokens_as_there_are() -> None:
     allowances = Allowances()
-    key = make_key("a", tokens_per_minute=100_000)
-    await asyncio.gather(*(allowances.charge(key, number) for number in range(RACERS)))
-    standing = await allowances.take(key)
-    assert standing.tokens is not None
-    assert standing.tokens.remaining >= 100_000 - sum(range(RACERS))
-    assert standing.tokens.remaining < 100_000
+    held = await reserved(allowances, 16, limit=1000)
+    assert len(held) == 1000 // 16
+    for one in held:
+        await allowances.give_back(one, 12)
+    assert len(await reserved(allowances, 16, limit=1000)) == (1000 - len(held) * 4) // 16
+
+
+async def test_a_refusal_says_what_is_left_and_when_there_will_be_enough() -> None:
+    allowances = Allowances()
+    key = make_key("a")
+    await allowances.reserve(key, 1000, 900)
+    for wanted in (300, 1000):
+        window, refused = await allowances.reserve(key, 1000, wanted)
+        assert refused is None
+        assert window.remaining == pytest.approx(100, abs=30)
+        assert 0 < window.reset <= 120
+    assert (await allowances.reserve(key, 1000, 100))[1] is not None
 
 
 async def test_who_has_used_up_tokens_waits_and_takes_up_no_request() -> None:
     allowances = Allowances()
     key = make_key("a", tokens_per_minute=10, requests_per_minute=1)
-    await allowances.charge(key, 1000)
+    await allowances.reserve(key, 10, 10)
     standing = await allowances.take(key)
     assert not standing.taken
     assert standing.requests is None
@@ -57,11 +76,19 @@ async def test_two_servers_count_together_in_redis(redis_server: Any) -> None:
     async with asyncio.TaskGroup() as tasks:
         racing = [tasks.create_task(taken(one, requests_per_minute=50)) for one in (first, second)]
     assert sum(task.result() for task in racing) == 50
-    key = make_key("a", tokens_per_minute=100_000)
-    await asyncio.gather(*(first.charge(key, number) for number in range(RACERS)))
-    standing = await second.take(key)
-    assert standing.tokens is not None
-    assert standing.tokens.remaining == 100_000 - sum(range(RACERS))
+    await asyncio.gather(first.close(), second.close())
+
+
+async def test_two_servers_reserve_tokens_together_in_redis(redis_server: Any) -> None:
+    first, second = Allowances(redis_server.url), Allowances(redis_server.url)
+    held = await asyncio.gather(*(reserved(one, 16, limit=1000) for one in (first, second)))
+    assert sum(map(len, held)) == 1000 // 16
+    for one in (*held[0], *held[1]):
+        await second.give_back(one, 12)
+    again = await asyncio.gather(*(reserved(one, 16, limit=1000) for one in (first, second)))
+    assert sum(map(len, again)) == (1000 - 62 * 4) // 16
+    redis_server.stop()
+    await first.give_back(again[0][0] if again[0] else again[1][0], 16)
     await asyncio.gather(first.close(), second.close())
 
 

@@ -19,18 +19,20 @@ def test_unused_tokens_are_there_at_once() -> None:
     previous=st.integers(0, 10**7),
     current=st.integers(0, 10**7),
     left=st.floats(0.1, MINUTE),
+    share=st.floats(0, 1),
 )
-def test_there_are_tokens_right_after_the_reset_and_none_before(
-    limit: int, previous: int, current: int, left: float
+def test_there_are_as_many_tokens_as_wanted_right_after_the_reset_and_not_before(
+    limit: int, previous: int, current: int, left: float, share: float
 ) -> None:
+    wanted = max(1, round(limit * share))
     counters = TokenCounters(previous, left, current, left + MINUTE)
-    window = token_window(limit, counters)
-    if window.remaining:
+    window = token_window(limit, counters, wanted)
+    if window.remaining >= wanted:
         assert window.reset == 0.0
         return
-    assert token_window(limit, after(counters, window.reset + 0.01)).remaining > 0
+    assert token_window(limit, after(counters, window.reset + 0.01)).remaining >= wanted
     if window.reset > 0.02:
-        assert token_window(limit, after(counters, window.reset - 0.01)).remaining == 0
+        assert token_window(limit, after(counters, window.reset - 0.01)).remaining < wanted
 
 
 def after(counters: TokenCounters, seconds: float) -> TokenCounters:

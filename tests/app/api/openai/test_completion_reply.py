@@ -53,7 +53,7 @@ def whole(*answers: Answer, **fields: Any) -> list[dict[str, Any]]:
 
 def streamed(**fields: Any) -> list[dict[str, Any]]:
     writer = reply(stream=True, **fields)
-    choices = Choices(Plan(id="x", prompts=[()]), [], Account(RequestRecord("x")))
+    choices = Choices(Plan(id="x", prompts=[()]), [], Account(RequestRecord("x")), None)
     frames = [frame for delta in DELTAS for frame in writer.frames(choices, 0, delta)]
     return [json.loads(frame.removeprefix(b"data: "))["choices"][0] for frame in frames]
 
