@@ -17,6 +17,7 @@ from codeserve.app.cli.doctor import doctor
 from codeserve.app.cli.engine import engine
 from codeserve.app.cli.engines import engines_app
 from codeserve.app.cli.events import events
+from codeserve.app.cli.follow import follow
 from codeserve.app.cli.keys import keys_app
 from codeserve.app.cli.launch import launch
 from codeserve.app.cli.launch_options import LaunchCommand
@@ -63,6 +64,7 @@ def build_cli() -> typer.Typer:
     cli = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
     cli.callback()(_start)
     cli.command()(serve)
+    cli.command()(follow)
     cli.command()(chat)
     cli.command()(complete)
     cli.add_typer(keys_app, name="keys")

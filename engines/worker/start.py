@@ -1,5 +1,7 @@
 """``python start.py --engine NAME --socket PATH``: a worker in any Python environment.
 
+``python start.py follow --node-rank N --config JSON``: vLLM's part on another machine instead.
+
 The environment has the engine's packages, but need not have codeserve installed: this file makes
 the packages beside its own, ``codeserve.engines`` and ``codeserve.model_specs``, importable. An
 engine's child processes run it again, as ``multiprocessing`` has it, and end with their parents.
@@ -23,7 +25,11 @@ def share_packages() -> None:
 share_packages()
 
 if __name__ == "__main__":
-    from codeserve.engines.worker.__main__ import main
+    if sys.argv[1:2] == ["follow"]:
+        del sys.argv[1]
+        from codeserve.engines.vllm.follower import main
+    else:
+        from codeserve.engines.worker.__main__ import main
 
     main()
 elif __name__ == "__mp_main__":
