@@ -38,7 +38,10 @@ def follow(
         fail(error.message)
     python = found.choice.python or sys.executable
     command = [python, "-P", "-u", str(START), "follow"]
-    os.execv(python, [*command, "--node-rank", str(node_rank), "--config", told])
+    try:
+        os.execv(python, [*command, "--node-rank", str(node_rank), "--config", told])
+    except OSError as error:
+        fail(f"{python} does not run: {error}")
 
 
 def _resolve(config: Path, model_id: str | None) -> "Resolution":

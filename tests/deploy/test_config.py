@@ -101,7 +101,7 @@ def footprint(model: ModelSettings, selection: Selection, memory: int, gpus: int
 
 def commands(manifests: Sequence[Manifest]) -> Iterator[list[str]]:
     """What is asked of ``codeserve`` in each container, its variables filled in."""
-    variables = model_of(manifests)
+    variables = {**model_of(manifests), "NODE_RANK": "1"}
     for template in pod_templates(manifests):
         for container in containers(template):
             if "command" not in container:
