@@ -39,7 +39,7 @@ test-vllm test-transformers: test-%: .engines/.%
 		tests/engines/test_contract.py tests/engines/test_choosing.py tests/engines/test_quantized.py
 
 containers: .venv/.dev
-	$(BIN)/python -m tests.docker.build
+	$(BIN)/python -m tests.docker.build llama-cpp-cpu
 	CODESERVE_TEST_IMAGES=1 $(BIN)/pytest tests/docker
 
 check: .venv/.dev .typing

@@ -1,6 +1,6 @@
-"""Builds the images for CPUs with buildah on a Debian that mmdebstrap makes: no registry is asked.
+"""Builds images for CPUs with buildah on a Debian that mmdebstrap makes: no registry is asked.
 
-    python -m tests.docker.build
+    python -m tests.docker.build llama-cpp-cpu transformers-cpu
 
 What this machine tells pip and apt (indexes, proxies, certificates) is mounted for the build and
 is no part of an image.
@@ -19,7 +19,6 @@ from tests.docker.store import Store
 ROOT = Path(__file__).parents[2]
 BASE = "localhost/codeserve-base:bookworm"
 BASE_PACKAGES = "ca-certificates,python3,python3-venv"
-TARGETS = ("llama-cpp-cpu", "transformers-cpu")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -100,7 +99,7 @@ def run(store: Store, *command: str) -> None:
 
 
 def main() -> None:
-    """Build every image, saying how long each took."""
+    """Build the images of the targets that the command line names, saying how long each took."""
     if missing := Store.missing():
         sys.exit(f"Building images needs {', '.join(missing)}: apt-get install {' '.join(missing)}")
     store = Store.of_user()
@@ -108,7 +107,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         mounts = host_mounts(Path(scratch))
         mounts.append(f"{wheels(store)}:/root/.cache/codeserve/llama-cpp")
-        for target in TARGETS:
+        for target in sys.argv[1:]:
             began = time.monotonic()
             build(store, target, mounts)
             sys.stdout.write(f"{image(target)}: {time.monotonic() - began:.0f} s\n")

@@ -4,7 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
+from tests.docker.build import image
 from tests.docker.conftest import Start
+from tests.docker.store import Store
 
 CONFIG = """
 [[models]]
@@ -16,8 +20,10 @@ max_concurrency = 2
 
 
 def test_it_serves_a_folder_of_weights_in_the_engines_own_environment(
-    start: Start, tmp_path: Path, tiny_deepseek_folder: Path
+    start: Start, store: Store, tmp_path: Path, tiny_deepseek_folder: Path
 ) -> None:
+    if not store.has_image(image("transformers-cpu")):
+        pytest.skip("python -m tests.docker.build transformers-cpu builds the image")
     weights = tmp_path / "weights"
     shutil.copytree(tiny_deepseek_folder, weights)
     config = tmp_path / "config.toml"
