@@ -51,6 +51,16 @@ def busy(busy_server: RunningServer) -> Iterator[httpx.Client]:
         yield client
 
 
+def newest_worker(engine: str) -> psutil.Process:
+    """That of the server that was started last, as others of these tests may run, too."""
+    workers = [
+        one
+        for one in psutil.Process().children(recursive=True)
+        if one.status() != psutil.STATUS_ZOMBIE and {"--socket", engine} <= set(one.cmdline())
+    ]
+    return max(workers, key=psutil.Process.create_time)
+
+
 def scrape(client: httpx.Client) -> Samples:
     """Every sample but those of buckets."""
     return {
@@ -218,12 +228,7 @@ def test_no_counter_goes_down_when_a_worker_is_replaced_or_a_model_evicted(
     complete(busy, "lazy")
     before = until(busy, lambda now: now["codeserve_prefix_cache_hits_total", "lazy"] > 0)
     complete(busy, "other")
-    [worker] = [
-        one
-        for one in psutil.Process().children(recursive=True)
-        if {"--engine", "llama.cpp"} <= set(one.cmdline()) and "--socket" in one.cmdline()
-    ]
-    worker.kill()
+    newest_worker("llama.cpp").kill()
     until(busy, lambda now: now["codeserve_model_loads_total", "coder"] == 2)
     after = scrape(busy)
 
