@@ -71,8 +71,9 @@ class ObservedServer:
             assert not list(Path(sockets).iterdir()), "a worker has left something behind"
 
     def holding(self) -> Holding:
-        """What it holds now."""
+        """What it holds now, when its clients have closed their connections and it has, too."""
         process, workers = psutil.Process(self.server.process.pid), self.server.workers()
+        wait_until(lambda: not _connections(process), "the end of the connections")
         self._observed.unlink(missing_ok=True)
         process.send_signal(signal.SIGUSR1)
         wait_until(self._observed.exists, "the observation")
@@ -87,6 +88,10 @@ class ObservedServer:
             threads=sum(one.num_threads() for one in (process, *workers)),
             sockets=len(list(self._sockets.iterdir())),
         )
+
+
+def _connections(process: psutil.Process) -> list[object]:
+    return [one for one in process.net_connections("tcp") if one.status != psutil.CONN_LISTEN]
 
 
 def _megabytes(process: psutil.Process) -> float:

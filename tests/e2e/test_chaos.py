@@ -50,15 +50,17 @@ async def test_fifty_lost_workers_cost_typed_errors_and_nothing_else(
 ) -> None:
     with ObservedServer.running(tmp_path, config(tiny_deepseek_gguf)) as observed:
         url = observed.server.url
-        async with httpx.AsyncClient(base_url=url, timeout=10) as http:
-            await all_ready(http)
-            before = observed.holding()
-            async with Clients(url, MODELS, max_tokens=30) as clients:
-                attacks = asyncio.create_task(attack(observed.server, http))
-                await clients.send(itertools.takewhile(lambda _: not attacks.done(), count()), 8)
-                attacked = attacks.result()
-            await all_ready(http)
-            after = observed.holding()
+        await all_ready(url)
+        before = observed.holding()
+        async with (
+            httpx.AsyncClient(base_url=url, timeout=10) as http,
+            Clients(url, MODELS, max_tokens=30) as clients,
+        ):
+            attacks = asyncio.create_task(attack(observed.server, http))
+            await clients.send(itertools.takewhile(lambda _: not attacks.done(), count()), 8)
+            attacked = attacks.result()
+        await all_ready(url)
+        after = observed.holding()
         async with Clients(url, MODELS, max_tokens=4) as again:
             await again.send(range(0, 10 * len(MODELS), 10), 1)
         workers = observed.server.workers()
@@ -88,9 +90,9 @@ async def attack(server: Server, http: httpx.AsyncClient) -> list[psutil.Process
     return attacked
 
 
-async def all_ready(http: httpx.AsyncClient) -> None:
+async def all_ready(url: str) -> None:
     """Return when every model serves."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(60), httpx.AsyncClient(base_url=url, timeout=10) as http:
         while await ready(http) < len(MODELS):  # noqa: ASYNC110 - another process's
             await asyncio.sleep(0.05)
 

@@ -1,13 +1,30 @@
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from codeserve.app.manager.launcher import LocalLauncher
-from codeserve.app.manager.placement import Placement
-from codeserve.app.manager.spawning import head_start
+from codeserve.app.manager.placement import ANYWHERE, Placement
+from codeserve.app.manager.spawning import HeadStart, head_start
 from codeserve.engines.errors import ModelLoadError
+from tests.e2e.waiting import wait_until
+
+
+@asynccontextmanager
+async def launched(
+    ahead: HeadStart, python: str | None = None, placement: Placement = ANYWHERE
+) -> AsyncIterator[psutil.Process]:
+    """The process of a launched worker for the fake engine, which has become its own program."""
+    worker = await LocalLauncher(ahead).launch("fake", python, print, placement)
+    try:
+        process = psutil.Process(worker.pid)
+        wait_until(lambda: process.environ() != {}, "the worker's start")
+        yield process
+    finally:
+        await worker.end(0)
 
 
 async def test_the_first_model_takes_the_worker_that_runs_already() -> None:
@@ -25,9 +42,8 @@ async def test_a_worker_for_another_engine_is_ended() -> None:
     before = set(psutil.Process().children())
     with head_start("llama.cpp") as ahead:
         [spare] = set(psutil.Process().children()) - before
-        worker = await LocalLauncher(ahead).launch("fake", None, lambda line: None)
-        assert not spare.is_running()
-        await worker.end(0)
+        async with launched(ahead):
+            assert not spare.is_running()
 
 
 def test_a_worker_that_nobody_takes_leaves_nothing_behind(
@@ -56,25 +72,23 @@ async def test_a_worker_on_another_interpreter_is_ended(tmp_path: Path) -> None:
     before = set(psutil.Process().children())
     with head_start("fake") as ahead:
         [spare] = set(psutil.Process().children()) - before
-        worker = await LocalLauncher(ahead).launch("fake", str(python), lambda line: None)
-        assert not spare.is_running()
-        assert psutil.Process(worker.pid).cmdline()[0] == str(python)
-        await worker.end(0)
+        async with launched(ahead, str(python)) as process:
+            assert not spare.is_running()
+            assert process.cmdline()[0] == str(python)
 
 
 async def test_where_none_is_of_use_none_is_started() -> None:
     before = set(psutil.Process().children())
     with head_start(None) as ahead:
         assert set(psutil.Process().children()) == before
-        worker = await LocalLauncher(ahead).launch("fake", None, lambda line: None)
-        await worker.end(0)
+        async with launched(ahead) as process:
+            assert process not in before
 
 
 async def test_a_model_with_a_place_of_its_own_ends_the_worker_that_runs_already() -> None:
     before = set(psutil.Process().children())
     with head_start("fake") as ahead:
         [spare] = set(psutil.Process().children()) - before
-        worker = await LocalLauncher(ahead).launch("fake", None, print, Placement(gpus=()))
-        assert not spare.is_running()
-        assert psutil.Process(worker.pid).environ()["CUDA_VISIBLE_DEVICES"] == ""
-        await worker.end(0)
+        async with launched(ahead, placement=Placement(gpus=())) as process:
+            assert not spare.is_running()
+            assert process.environ()["CUDA_VISIBLE_DEVICES"] == ""

@@ -63,11 +63,11 @@ def silent(done: int, total: int | None) -> None:
 
 
 def processes_that_pull() -> list[psutil.Process]:
-    """Those of this test; servers of other tests may run beside them."""
+    """Those of this test; processes of other tests may run, or have ended, beside them."""
     return [
         one
         for one in psutil.Process().children(recursive=True)
-        if one.is_running() and "codeserve.model_specs.hub" in one.cmdline()
+        if one.status() != psutil.STATUS_ZOMBIE and "codeserve.model_specs.hub" in one.cmdline()
     ]
 
 
