@@ -79,7 +79,7 @@ class Scheduler:
         self._chunk_tokens = chunk_tokens
         self._scored_rows = scored_rows
         self._clock = 0
-        self._queue = LaneQueue()
+        self._queue = LaneQueue[Sequence]()
         self._running: list[Sequence] = []
         """In the order in which they got their slots."""
         self._leaders: dict[Sequence, tuple[Sequence, int]] = {}

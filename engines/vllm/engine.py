@@ -1,9 +1,10 @@
 """vLLM's ``AsyncLLM`` as an ``Engine``: token ids in and out, all text is ours."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 from vllm import TokensPrompt
@@ -32,16 +33,15 @@ from codeserve.engines.vllm.loading import Loaded, load
 from codeserve.engines.vllm.options import VllmOptions
 from codeserve.engines.vllm.sampling import translate, translate_for_drafts
 from codeserve.engines.vllm.scores import scores
+from codeserve.engines.vllm.slots import Slots, Turn
 
 ENDINGS = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 """vLLM's other ways to finish are failures."""
-MOST_PRIORITY = 2**59
-"""What is beyond is served as this; with a lane it fits into vLLM's 64 bits."""
 UNLOADED = "The model was unloaded."
 
 
 class VllmEngine:
-    """Implements ``Engine`` by vLLM's own scheduler, in vLLM's own processes.
+    """Implements ``Engine`` by vLLM's own scheduler, in vLLM's own processes, behind our queue.
 
     vLLM is started and stopped on a thread that lives as long as the engine, because the kernel
     ends vLLM's processes with the thread that started them.
@@ -51,14 +51,12 @@ class VllmEngine:
         """Raises ModelLoadError for invalid options."""
         self._config = config
         self._options = VllmOptions.of(config.options)
-        self._limits = admission.QueueLimits.of(config)
+        self._slots = Slots(admission.QueueLimits.of(config))
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vllm")
         self._loaded: Loaded | None = None
         self._is_open = False
-        self._collectors: dict[Any, int] = {}
-        """What is queued or runs, in the order in which it came, and its prompt tokens."""
-        self._submitting: list[int] = []
-        """The prompt tokens of what is on its way to vLLM."""
+        self._collectors: set[Any] = set()
+        """Of the outputs of what vLLM has."""
         self._aborting: set[asyncio.Future[None]] = set()
         self._failure: EngineFailure | None = None
 
@@ -78,13 +76,14 @@ class VllmEngine:
         if self._loaded is None:
             return EngineLoad(running=0, waiting=0, steps=0)
         steps, kv_tokens = self._loaded.steps, self.info.settings["kv_cache_tokens"]
-        requests = self._requests
-        beyond = max(0, requests - self._config.max_concurrency)
-        waiting = max(beyond, min(steps.waiting, requests - 1))
-        in_use = round(steps.kv_usage * kv_tokens) if requests else 0
+        queued, slots, now = self._slots.queued, self._slots.running, time.monotonic()
+        crowded_out = max(0, min(steps.waiting, slots - 1))
+        in_use = round(steps.kv_usage * kv_tokens) if slots else 0
         return EngineLoad(
-            running=requests - waiting,
-            waiting=waiting,
+            running=slots - crowded_out,
+            waiting=len(queued) + crowded_out,
+            waiting_tokens=sum(len(turn.request.prompt_ids) for turn in queued),
+            oldest_wait=max((now - turn.came for turn in queued), default=0.0),
             steps=steps.completed,
             kv_tokens_used=in_use,
             kv_tokens_running=in_use,
@@ -116,6 +115,7 @@ class VllmEngine:
     async def stop(self) -> None:
         """Abort what runs and free everything."""
         was_open, self._is_open = self._is_open, False
+        self._slots.close(UNLOADED)
         for collector in self._collectors:
             collector.put(ModelUnavailable(UNLOADED))
         if was_open and self._loaded is not None:
@@ -126,7 +126,8 @@ class VllmEngine:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[TokenDelta, None]:
         """Queue ``request`` and return its deltas.
 
-        Raises QueueFull or InvalidRequest here, and EngineFailure here or from the generator.
+        Raises QueueFull or InvalidRequest here, EngineFailure here or from the generator, and
+        DeadlineExceeded from the generator.
         """
         self._check_open()
         admission.check(request, self.info)
@@ -134,18 +135,11 @@ class VllmEngine:
         loaded.grammars.check_choice(request)
         await loaded.grammars.check(request)
         self._check_open()
-        there = [*self._collectors.values(), *self._submitting]
-        running = min(len(there), self._limits.slots)
-        self._limits.check(len(request.prompt_ids), running, there[running:])
-        collector = await self._submit(request, loaded)
-        deltas = self._deltas(request, collector, loaded)
+        params = self._translate(request, loaded)
+        deltas = self._deltas(self._slots.enter(request), params, loaded)
         # Started here, because closing a generator that never ran would skip its clean-up.
         await anext(deltas)
         return deltas
-
-    @property
-    def _requests(self) -> int:
-        return len(self._collectors) + len(self._submitting)
 
     @property
     def _of_start(self) -> Loaded:
@@ -158,18 +152,26 @@ class VllmEngine:
         if not self._is_open:
             raise ModelUnavailable("The model is not loaded.")
 
-    async def _submit(self, request: GenerationRequest, loaded: Loaded) -> Any:
-        """Queue ``request``; what collects its outputs."""
+    def _translate(self, request: GenerationRequest, loaded: Loaded) -> Any:
+        """vLLM's parameters. Raises InvalidRequest and UnsupportedFeature."""
+        try:
+            if not loaded.drafts:
+                return translate(request)
+            padding = frozenset(self.tokenizer.never_sampled)
+            return translate_for_drafts(request, self.info.vocab_size, padding)
+        except VLLMClientError as error:
+            raise InvalidRequest(str(error)) from error
+
+    async def _submit(self, turn: Turn, params: Any, loaded: Loaded) -> Any:
+        """Give the request to vLLM; what collects its outputs."""
+        request = turn.request
         prompt = TokensPrompt(prompt_token_ids=list(request.prompt_ids))
         if request.cache_salt:
             prompt["cache_salt"] = request.cache_salt
-        tokens = len(request.prompt_ids)
-        self._submitting.append(tokens)
+        adding = asyncio.ensure_future(
+            loaded.llm.add_request(request.id, prompt, params, priority=self._slots.due(turn))
+        )
         try:
-            params = self._translate(request, loaded)
-            adding = asyncio.ensure_future(
-                loaded.llm.add_request(request.id, prompt, params, priority=_priority(request))
-            )
             collector = await asyncio.shield(adding)
         except asyncio.CancelledError:
             adding.add_done_callback(self._abandon)
@@ -178,19 +180,10 @@ class VllmEngine:
             raise InvalidRequest(str(error)) from error
         except EngineDeadError as error:
             raise self._fail(error) from error
-        finally:
-            self._submitting.remove(tokens)
         if not self._is_open:
             raise ModelUnavailable(UNLOADED)
-        self._collectors[collector] = tokens
+        self._collectors.add(collector)
         return collector
-
-    def _translate(self, request: GenerationRequest, loaded: Loaded) -> Any:
-        """vLLM's parameters. Raises UnsupportedFeature, and vLLM's own error."""
-        if not loaded.drafts:
-            return translate(request)
-        padding = frozenset(self.tokenizer.never_sampled)
-        return translate_for_drafts(request, self.info.vocab_size, padding)
 
     def _abandon(self, adding: asyncio.Future[Any]) -> None:
         """Abort a request that nobody waits for any more, now that vLLM has it."""
@@ -205,42 +198,50 @@ class VllmEngine:
                 await self._of_start.llm.abort(collector.request_id, internal=True)
 
     async def _deltas(
-        self, request: GenerationRequest, collector: Any, loaded: Loaded
+        self, turn: Turn, params: Any, loaded: Loaded
+    ) -> AsyncGenerator[TokenDelta, None]:
+        """First an empty one: the request is queued, or vLLM has taken it."""
+        collector = None
+        try:
+            if not turn.is_queued:
+                collector = await self._submit(turn, params, loaded)
+            yield TokenDelta(())
+            if collector is None:
+                await self._slots.wait(turn)
+                collector = await self._submit(turn, params, loaded)
+            async with aclosing(self._computed(turn, collector, loaded)) as computed:
+                async for delta in computed:
+                    yield delta
+        finally:
+            self._slots.leave(turn)
+
+    async def _computed(
+        self, turn: Turn, collector: Any, loaded: Loaded
     ) -> AsyncGenerator[TokenDelta, None]:
         sampled: list[int] = []
-        finished = False
+        finished, first = False, True
         try:
-            yield TokenDelta(())
-            first = True
             while not finished:
-                output = await (self._first(request, collector) if first else self._next(collector))
+                output = await self._next(collector)
                 finished = output.finished
-                delta = _delta(request, output, first=first)
+                delta = _delta(turn, output, first=first)
                 sampled += delta.token_ids
+                self._slots.count(len(delta.token_ids))
                 if delta.finish_reason is FinishReason.STOP:
-                    await loaded.grammars.check_end(request, sampled)
+                    await loaded.grammars.check_end(turn.request, sampled)
                 if finished or delta.token_ids or delta.prompt_scores:
+                    if first:
+                        self._slots.count(len(turn.request.prompt_ids) - delta.cached_tokens)
                     yield delta
                     first = False
         except EngineDeadError as error:
             finished = True
             raise self._fail(error) from error
         finally:
-            self._collectors.pop(collector, None)
+            self._collectors.discard(collector)
             collector.close()
             if not finished:
                 await self._abort(collector)
-
-    async def _first(self, request: GenerationRequest, collector: Any) -> Any:
-        """Raises DeadlineExceeded where nothing comes within ``queue_timeout``, as vLLM does not
-        tell that it has begun a request before its first token."""
-        if request.queue_timeout is None:
-            return await self._next(collector)
-        try:
-            async with asyncio.timeout(request.queue_timeout):
-                return await self._next(collector)
-        except TimeoutError as error:
-            raise admission.queue_deadline(request.queue_timeout) from error
 
     async def _next(self, collector: Any) -> Any:
         return collector.get_nowait() or await collector.get()
@@ -256,14 +257,9 @@ class VllmEngine:
         return EngineFailure(self._failure.message)
 
 
-def _priority(request: GenerationRequest) -> int:
-    """vLLM serves lower numbers first, strictly: by lane, and in a lane by the request's own."""
-    own = max(-MOST_PRIORITY, min(request.priority, MOST_PRIORITY))
-    return request.lane * 4 * MOST_PRIORITY + own
-
-
-def _delta(request: GenerationRequest, output: Any, *, first: bool) -> TokenDelta:
+def _delta(turn: Turn, output: Any, *, first: bool) -> TokenDelta:
     """One item of vLLM's stream, which may hold several tokens. Raises EngineFailure."""
+    request = turn.request
     (completion,) = output.outputs
     token_ids = tuple(completion.token_ids)
     finish_reason = None
@@ -285,13 +281,8 @@ def _delta(request: GenerationRequest, output: Any, *, first: bool) -> TokenDelt
         if request.logprobs is None
         else scores(token_ids, completion.logprobs or (), request.logprobs),
         prompt_scores=prompt_scores,
-        queued_seconds=_queued_seconds(output.metrics) if first else None,
+        queued_seconds=turn.queued_seconds if first else None,
     )
-
-
-def _queued_seconds(times: Any) -> float | None:
-    """How long a request waited for vLLM to schedule it; None where it keeps no times."""
-    return None if times is None else max(0.0, times.scheduled_ts - times.queued_ts)
 
 
 def create(config: EngineConfig) -> Engine:

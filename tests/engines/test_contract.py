@@ -212,11 +212,7 @@ async def test_the_load_counts_what_the_kv_cache_holds_and_finds(
     assert prompt / 2 < engine.load.prefix_hits - before.prefix_hits < prompt
 
 
-async def test_the_load_tells_how_much_waits_and_how_long(
-    start_engine: StartEngine, engine_name: str
-) -> None:
-    if engine_name == "vllm":
-        pytest.skip("vLLM does not tell which of its requests wait")
+async def test_the_load_tells_how_much_waits_and_how_long(start_engine: StartEngine) -> None:
     engine = await start_engine(max_concurrency=1, max_waiting=3)
     request = a_request(engine, max_tokens=400)
     running = await engine.generate(request)

@@ -24,12 +24,12 @@ def a_sequence(lane: Lane = Lane.NORMAL, priority: int = 0, tokens: int = 1) -> 
     )
 
 
-def enter(queue: LaneQueue, sequence: Sequence, now: int = 0) -> Sequence:
+def enter(queue: LaneQueue[Sequence], sequence: Sequence, now: int = 0) -> Sequence:
     queue.enter(sequence, now, sequence.pending)
     return sequence
 
 
-def drain(queue: LaneQueue) -> list[Sequence]:
+def drain(queue: LaneQueue[Sequence]) -> list[Sequence]:
     return [queue.pop() for _ in range(len(queue))]
 
 
@@ -39,7 +39,7 @@ def test_a_lane_goes_before_the_next_until_its_handicap_is_worked_off(
 ) -> None:
     ahead, behind = Lane(first), Lane(second)
     lead = HANDICAPS[behind] - HANDICAPS[ahead]
-    queue = LaneQueue()
+    queue = LaneQueue[Sequence]()
     waiting = enter(queue, a_sequence(behind), now=0)
     late = enter(queue, a_sequence(ahead), now=lead + 1)
     early = enter(queue, a_sequence(ahead), now=lead - 1)
@@ -47,7 +47,7 @@ def test_a_lane_goes_before_the_next_until_its_handicap_is_worked_off(
 
 
 def test_in_a_lane_the_lower_priority_number_goes_first_whatever_is_due() -> None:
-    queue = LaneQueue()
+    queue = LaneQueue[Sequence]()
     polite = enter(queue, a_sequence(priority=1))
     long = enter(queue, a_sequence(priority=0, tokens=900))
     short = enter(queue, a_sequence(priority=0, tokens=9))
@@ -55,14 +55,14 @@ def test_in_a_lane_the_lower_priority_number_goes_first_whatever_is_due() -> Non
 
 
 def test_a_priority_does_not_lift_a_request_out_of_its_lane() -> None:
-    queue = LaneQueue()
+    queue = LaneQueue[Sequence]()
     pushy = enter(queue, a_sequence(Lane.BATCH, priority=-(2**63)))
     normal = enter(queue, a_sequence(Lane.NORMAL))
     assert drain(queue) == [normal, pushy]
 
 
 def test_what_has_left_is_not_next() -> None:
-    queue = LaneQueue()
+    queue = LaneQueue[Sequence]()
     gone, stays = enter(queue, a_sequence()), enter(queue, a_sequence())
     queue.leave(gone)
     assert gone not in queue
@@ -83,7 +83,7 @@ def test_nobody_starves_behind_other_lanes(
     lane: Lane, priority: int, arrivals: list[tuple[Lane, int, int]]
 ) -> None:
     """One slot, and some of other lanes always wait, of any priority."""
-    queue, now, arrival = LaneQueue(), 0, cycle(arrivals)
+    queue, now, arrival = LaneQueue[Sequence](), 0, cycle(arrivals)
     victim = enter(queue, a_sequence(lane, priority, tokens=500))
     overtaken = 0
     while victim in queue:
