@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,13 +34,17 @@ def follow(
 
     try:
         found = _resolve(config, model)
-        told = msgspec.json.encode(found.config(found.local_path())).decode()
+        told = msgspec.json.encode(found.config(found.local_path()))
     except ServingError as error:
         fail(error.message)
     python = found.choice.python or sys.executable
-    command = [python, "-P", "-u", str(START), "follow"]
+    with TemporaryFile() as file:
+        file.write(told)
+        file.seek(0)
+        os.dup2(file.fileno(), sys.stdin.fileno())
+    command = [python, "-P", "-u", str(START), "follow", "--node-rank", str(node_rank)]
     try:
-        os.execv(python, [*command, "--node-rank", str(node_rank), "--config", told])
+        os.execv(python, command)
     except OSError as error:
         fail(f"{python} does not run: {error}")
 

@@ -31,14 +31,18 @@ logger = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """``start.py follow --node-rank N --config JSON``: work for the leader until it ends."""
+    """``start.py follow --node-rank N``: work for the leader until it ends.
+
+    Standard input has the leader's ``EngineConfig`` as JSON: it may hold secrets, which the command
+    line would show to every user of the machine.
+    """
     configure_logs()
     parser = argparse.ArgumentParser(prog="codeserve.engines.vllm.follower", description=__doc__)
     parser.add_argument("--node-rank", type=int, required=True, help="which machine: 1 or more")
-    parser.add_argument("--config", required=True, help="the leader's EngineConfig, as JSON")
     given = parser.parse_args()
+    config = msgspec.json.decode(sys.stdin.buffer.read(), type=EngineConfig)
     try:
-        args = follower_args(msgspec.json.decode(given.config, type=EngineConfig), given.node_rank)
+        args = follower_args(config, given.node_rank)
     except ServingError as error:
         sys.exit(f"codeserve: {error.message}")
     signal.signal(signal.SIGTERM, _exit)

@@ -1,6 +1,6 @@
 """``python start.py --engine NAME --socket PATH``: a worker in any Python environment.
 
-``python start.py follow --node-rank N --config JSON``: vLLM's part on another machine instead.
+``python start.py follow --node-rank N``: vLLM's part on another machine instead.
 
 The environment has the engine's packages, but need not have codeserve installed: this file makes
 the packages beside its own, ``codeserve.engines`` and ``codeserve.model_specs``, importable. An

@@ -26,9 +26,9 @@ model_format = "pytorch"
 
 @pytest.fixture
 def interpreter(tmp_path: Path) -> Path:
-    """Prints its arguments, one a line."""
+    """Prints its arguments, one a line, and then what it is told."""
     script = tmp_path / "python"
-    script.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    script.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\ncat\n')
     script.chmod(0o755)
     return script
 
@@ -50,8 +50,8 @@ def test_the_engines_interpreter_gets_the_leaders_config(
     config = TWO_MACHINES.format(folder=tiny_deepseek_folder, python=interpreter)
     done = follow(tmp_path, config)
     assert done.returncode == 0, done.stderr
-    *_, start, verb, _, rank, _, told = done.stdout.splitlines()
-    assert (Path(start).name, verb, rank) == ("start.py", "follow", "1")
+    *_, start, verb, option, rank, told = done.stdout.splitlines()
+    assert (Path(start).name, verb, option, rank) == ("start.py", "follow", "--node-rank", "1")
     said = json.loads(told)
     assert said["path"] == str(tiny_deepseek_folder)
     assert said["context_length"] == 512

@@ -56,10 +56,13 @@ def a_free_port() -> int:
 @asynccontextmanager
 async def following(config: EngineConfig) -> AsyncIterator[psutil.Process]:
     start = Path(worker_path[0], "start.py")
-    told = msgspec.json.encode(config).decode()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-u", str(start), "follow", "--node-rank", "1", "--config", told)
+        *(sys.executable, "-P", "-u", str(start), "follow", "--node-rank", "1"),
+        stdin=asyncio.subprocess.PIPE,
     )
+    assert process.stdin is not None
+    process.stdin.write(msgspec.json.encode(config))
+    process.stdin.close()
     try:
         yield psutil.Process(process.pid)
     finally:
