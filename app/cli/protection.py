@@ -1,10 +1,10 @@
 """What protects a server from those who reach it, checked before it can be reached."""
 
 import socket
-import ssl
 from ipaddress import ip_address
 from pathlib import Path
 
+from codeserve.app.cli.certificate import CertificateError, read_certificate
 from codeserve.app.keys.key_file import KeyFileError, read_keys
 from codeserve.app.server_settings import ServerSettings
 from codeserve.app.setting_problems import SettingsError
@@ -44,25 +44,10 @@ def _require_keys(path: Path) -> None:
 
 
 def _require_certificate(certfile: Path, keyfile: Path | None) -> None:
-    for name, path in (("certfile", certfile), ("keyfile", keyfile)):
-        try:
-            if path is not None:
-                path.open("rb").close()
-        except OSError as error:
-            raise SettingsError(f"{name}: {path}: {error.strerror}") from error
     try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certfile, keyfile, password=_no_password)
-    except (ssl.SSLError, ValueError) as error:
-        files = certfile if keyfile is None else f"{certfile} and {keyfile}"
-        raise SettingsError(
-            f"certfile: {files} must hold a certificate and its private key as PEM, without a "
-            f"password: {error}"
-        ) from error
-
-
-def _no_password() -> str:
-    return ""
+        read_certificate(certfile, keyfile)
+    except CertificateError as error:
+        raise SettingsError(str(error)) from error
 
 
 def _is_loopback(host: str) -> bool:

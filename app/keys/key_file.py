@@ -1,7 +1,6 @@
 """The file of the keys: made by ``codeserve keys``, read by the server again and again."""
 
 import logging
-import os
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ import msgspec
 from filelock import FileLock
 
 from codeserve.app.durable_file import write_durably
+from codeserve.app.fingerprint import fingerprint
 from codeserve.app.keys.key import ApiKey
 from codeserve.app.keys.keyring import Keyring
 from codeserve.app.keys.toml import toml_table
@@ -72,7 +72,7 @@ class LiveKeys:
         """``recheck_seconds``: how long a change may go unnoticed. Raises KeyFileError."""
         self._path = path
         self._recheck_seconds = recheck_seconds
-        self._seen = _fingerprint(path)
+        self._seen = fingerprint(path)
         self._checked = time.monotonic()
         self._keyring = read_keys(path)
 
@@ -85,7 +85,7 @@ class LiveKeys:
         return self._keyring
 
     def _reread(self) -> None:
-        seen = _fingerprint(self._path)
+        seen = fingerprint(self._path)
         if seen == self._seen:
             return
         self._seen = seen
@@ -95,15 +95,6 @@ class LiveKeys:
             logger.error("%s. The API keys stay what they were before.", error)
         else:
             logger.info("%s has changed: %d API keys", self._path, len(self._keyring.keys))
-
-
-def _fingerprint(path: Path) -> tuple[int, ...] | None:
-    """What changes when the file does; None: there is none."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _parsed(path: Path, text: str) -> Keyring:
