@@ -83,6 +83,9 @@ class ModelSettings(BaseModel):
     """The only hub to fetch from; None: the first that has the weights."""
     load: Literal["start", "on_demand"] = "start"
     """Load at once, or when the first request comes."""
+    load_stall_timeout: PositiveFloat | None = None
+    """Seconds without any progress of loading after which its worker is replaced; None: any number,
+    since slow storage and an engine that compiles look the same as a hang."""
     idle_timeout: PositiveFloat | None = None
     """Seconds without a request after which its memory is given back; None: the server's."""
     pinned: bool = False

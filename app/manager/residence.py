@@ -135,11 +135,14 @@ class Residence:
 
     def _replica(self, path: Path, index: int, changed: Callable[[Replica], None]) -> Replica:
         server, placement = self._surroundings.server, self._placements[index]
+        settings = self._resolution.settings
 
         @asynccontextmanager
         async def open_session() -> AsyncIterator[Session]:
             watchdog = Watchdog(
-                heartbeat_timeout=server.heartbeat_timeout, stall_timeout=server.stall_timeout
+                heartbeat_timeout=server.heartbeat_timeout,
+                stall_timeout=server.stall_timeout,
+                load_stall_timeout=settings.load_stall_timeout,
             )
             async with Session.open(
                 self._surroundings.launcher,
@@ -155,7 +158,7 @@ class Residence:
         admission = self._tenant.leases.admission
         config = replace(
             self._resolution.config(path, placement),
-            max_waiting=admission.most - self._resolution.settings.max_concurrency,
+            max_waiting=admission.most - settings.max_concurrency,
             max_waiting_tokens=admission.waiting_tokens,
         )
         return Replica(open_session, config, Backoff(self._surroundings.policy), changed)

@@ -9,7 +9,7 @@ from codeserve.app.environments.choice import EngineChoice
 from codeserve.app.manager.drain import Drain
 from codeserve.app.manager.launcher import Launcher, Log, WorkerProcess
 from codeserve.app.manager.placement import Placement
-from codeserve.app.manager.watchdog import Watchdog
+from codeserve.app.manager.watchdog import START, Watchdog
 from codeserve.engines.base import Progress
 from codeserve.engines.errors import EngineRestarted
 from codeserve.engines.types import EngineConfig, EngineInfo
@@ -75,13 +75,18 @@ class Session:
 
     async def load(self, config: EngineConfig, progress: Progress) -> EngineInfo:
         """Load and prove the model. Raises ModelLoadError and WorkerLost."""
-        self._watchdog.is_loading = True
+
+        def report(phase: str, fraction: float) -> None:
+            self._watchdog.loading = phase, fraction
+            progress(phase, fraction)
+
+        self._watchdog.loading = START
         try:
-            return await self.client.load(config, progress)
+            return await self.client.load(config, report)
         except EngineRestarted as error:
             raise WorkerLost(await self.lost()) from error
         finally:
-            self._watchdog.is_loading = False
+            self._watchdog.loading = None
 
     async def lost(self) -> str:
         """Wait until the worker has crashed, or was killed because it hung; why."""

@@ -1,5 +1,6 @@
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -7,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from codeserve.app.manager.manager import ModelManager
@@ -138,6 +140,23 @@ async def test_a_stopped_worker_is_killed_and_replaced(
     status = await manager.wait_ready("fake")
     assert status.error == "the worker hung: no heartbeat for 3 s"
     assert await read(await generate(max_tokens=3)) == "All"
+
+
+async def test_loading_that_stands_still_fails_as_other_loads_do_where_there_is_a_bound(
+    manager: ModelManager, fake: Fake, launcher: Any
+) -> None:
+    settings = fake(load_seconds=3600.0).model_copy(update={"load_stall_timeout": 1.0})
+    await manager.launch(settings)
+    status = await manager.wait_ready("fake")
+    assert status.state is ModelState.FAILED
+    assert status.error is not None
+    assert re.fullmatch(
+        r"No worker survives loading the model: loading hung: (starting|weights) stayed at 0% "
+        "for 1 s, the model's load_stall_timeout",
+        status.error,
+    )
+    assert len(launcher.workers) == 3
+    assert not any(psutil.pid_exists(worker.pid) for worker in launcher.workers)
 
 
 async def test_an_engine_that_hangs_is_killed_and_replaced(

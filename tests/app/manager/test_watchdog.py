@@ -1,4 +1,4 @@
-from codeserve.app.manager.watchdog import Watchdog
+from codeserve.app.manager.watchdog import START, LoadStage, Watchdog
 from codeserve.engines.types import EngineLoad
 
 IDLE = EngineLoad(running=0, waiting=0, steps=7)
@@ -51,9 +51,9 @@ def test_idle_time_does_not_count_as_a_stall() -> None:
     assert set(looks(*idle, *((beat, working(7)) for beat in range(20, 25)))) == {None}
 
 
-def watched(*, is_loading: bool = False) -> Watchdog:
-    watchdog = Watchdog(heartbeat_timeout=4.0, stall_timeout=6.0)
-    watchdog.is_loading = is_loading
+def watched(*, loading: LoadStage | None = None) -> Watchdog:
+    watchdog = Watchdog(heartbeat_timeout=4.0, stall_timeout=6.0, load_stall_timeout=5.0)
+    watchdog.loading = loading
     return watchdog
 
 
@@ -87,8 +87,34 @@ def test_processes_deserve_a_look_while_nothing_shows_that_they_work() -> None:
     assert [(watchdog.look(n, working(n)), watchdog.is_wary)[1] for n in (1, 2)] == [False] * 2
     watchdog.look(3, working(2))
     assert watchdog.is_wary
-    assert watched(is_loading=True).is_wary
+    assert watched(loading=START).is_wary
 
 
 def test_the_interval_suits_a_short_timeout() -> None:
     assert Watchdog(heartbeat_timeout=2.0, stall_timeout=300.0).interval == 0.5
+    assert Watchdog(heartbeat_timeout=30, stall_timeout=300, load_stall_timeout=1).interval == 0.25
+
+
+def loads(*stages: LoadStage | None, timeout: float | None = 5.0) -> list[str | None]:
+    """The verdicts over a worker that sends heartbeats while it loads."""
+    watchdog = Watchdog(heartbeat_timeout=4.0, stall_timeout=8.0, load_stall_timeout=timeout)
+    verdicts = []
+    for beat, stage in enumerate(stages, 1):
+        watchdog.loading = stage
+        verdicts.append(watchdog.look(beat, IDLE))
+    return verdicts
+
+
+def test_loading_that_stands_still_hangs_where_there_is_a_bound() -> None:
+    *before, verdict = loads(START, *[("weights", 0.42)] * 6)
+    assert set(before) == {None}
+    assert verdict == "loading hung: weights stayed at 42% for 5 s, the model's load_stall_timeout"
+    assert set(loads(*[START] * 600, timeout=None)) == {None}
+
+
+def test_loading_that_moves_a_little_may_take_for_ever() -> None:
+    assert set(loads(*(("weights", look // 4 / 10_000) for look in range(1000)))) == {None}
+
+
+def test_a_loaded_worker_stands_still_by_right() -> None:
+    assert set(loads(*[("weights", 1.0)] * 4, *[None] * 100, *[START] * 4)) == {None}
