@@ -85,8 +85,10 @@ class Replicas:
         return tuple(replica.pid for replica in self._replicas if replica.pid is not None)
 
     def client(self) -> WorkerClient:
-        """The connection to one that is ready. Raises EngineRestarted if none is."""
-        ready = next((client for client in self.clients if client is not None), None)
+        """The connection to one that is ready, and works where one does. Raises EngineRestarted if
+        none is."""
+        working = (replica.client for replica in self._replicas if replica.stalled is None)
+        ready = next(filter(None, (*working, *self.clients)), None)
         if ready is not None:
             return ready
         raise EngineRestarted(
@@ -100,9 +102,9 @@ class Replicas:
         if len(clients) == 1 or not any(clients):
             return self.client()
         loads = [None if client is None else client.requests for client in clients]
-        return clients[self._router.choose(request.prompt, request.cache_salt, loads)] or (
-            self.client()
-        )
+        stalled = [index for index, one in enumerate(self._replicas) if one.stalled is not None]
+        chosen = self._router.choose(request.prompt, request.cache_salt, loads, stalled)
+        return clients[chosen] or self.client()
 
     def _note(self, replica: Replica) -> None:
         if replica.status.state in (ModelState.RESTARTING, ModelState.FAILED):

@@ -1,7 +1,7 @@
 """Which replica of a model gets a request: the one that has most of the prompt in its cache."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from codeserve.model_specs.segments import Content, Control, Ids, PromptSegments, Segment, Text
 
@@ -28,15 +28,23 @@ class PrefixRouter:
         """The replicas that have seen a block, as bits, by the block's hash."""
         self._next = 0
 
-    def choose(self, prompt: PromptSegments, salt: str, loads: Sequence[int | None]) -> int:
+    def choose(
+        self,
+        prompt: PromptSegments,
+        salt: str,
+        loads: Sequence[int | None],
+        stalled: Collection[int] = (),
+    ) -> int:
         """The replica for ``prompt``, which is taken to be in its cache from now on.
 
-        ``loads``: requests on each replica; None: it is not ready. Prompts of different ``salt``
-        share no cache. Raises ValueError if no replica is ready.
+        ``loads``: requests on each replica; None: it is not ready. Those that are ``stalled`` get
+        nothing while another one is ready. Prompts of different ``salt`` share no cache. Raises
+        ValueError if no replica is ready.
         """
         ready = {number: load for number, load in enumerate(loads) if load is not None}
         if not ready:
             raise ValueError("no replica is ready")
+        ready = {number: ready[number] for number in ready if number not in stalled} or ready
         chain = list(_chain(prompt, salt))
         cached = self._cached(chain)
         least = min(ready.values())

@@ -55,6 +55,21 @@ def test_a_replica_that_is_not_ready_gets_nothing() -> None:
         router.choose(prompt("a"), "", (None, None))
 
 
+def test_a_replica_that_stands_still_gets_nothing_while_another_one_works() -> None:
+    router = PrefixRouter(3)
+    assert router.choose(prompt("a"), "", IDLE) == 0
+    assert router.choose(prompt("a"), "", (0, 9, 9), stalled=[0]) in (1, 2)
+    assert router.choose(prompt("b"), "", (0, 7, None), stalled=[0]) == 1
+    assert router.choose(prompt("c"), "", (0, None, 5), stalled=[0]) == 2
+
+
+def test_replicas_that_all_stand_still_are_chosen_from_as_ever() -> None:
+    router = PrefixRouter(2)
+    assert router.choose(prompt("a"), "", (0, 0), stalled=[0, 1]) == 0
+    assert router.choose(prompt("a"), "", (1, 0), stalled=[0, 1]) == 0
+    assert router.choose(prompt("b"), "", (1, None), stalled=[0]) == 0
+
+
 def test_a_new_worker_has_an_empty_cache() -> None:
     router = PrefixRouter(2)
     router.choose(prompt("a", "b"), "", (0, None))
