@@ -25,14 +25,11 @@ class WorkerProcess(Protocol):
 
     @property
     def address(self) -> str:
-        """The Unix socket on which it listens, soon or now."""
+        """The Unix socket on which it listens, soon or now, for one connection."""
 
     @property
     def pid(self) -> int | None:
         """The process id; None: it runs on another machine."""
-
-    def hide(self) -> None:
-        """Have nobody else connect."""
 
     def is_stopped(self) -> bool:
         """Whether a signal has stopped one of its processes; may take milliseconds."""
@@ -110,10 +107,6 @@ class LocalWorker:
     def address(self) -> str:
         """Path of the Unix socket."""
         return str(self._worker.socket)
-
-    def hide(self) -> None:
-        """Remove the socket, to which somebody has connected."""
-        self._worker.hide()
 
     def is_stopped(self) -> bool:
         """Whether a signal has stopped the process or one that its engine has started."""

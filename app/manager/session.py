@@ -54,7 +54,6 @@ class Session:
         worker = await launcher.launch(choice.engine, choice.python, log, placement)
         try:
             client = await _connect(worker)
-            worker.hide()
             session = cls(worker, client, watchdog, drain)
             try:
                 yield session

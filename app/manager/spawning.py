@@ -28,7 +28,10 @@ llama.cpp that clears its KV cache, as set-up's does not, takes a third of the t
 
 
 class SpawnedWorker:
-    """A worker's process, which lives at most as long as this one: it holds its standard input."""
+    """A worker's process, which lives at most as long as this one: it holds its standard input.
+
+    The worker removes the folder of its socket when there is a connection, or this process ends.
+    """
 
     def __init__(
         self, engine: str, python: str | None = None, placement: Placement = ANYWHERE
@@ -70,11 +73,6 @@ class SpawnedWorker:
         """Let go of a process that has ended, and leave no folder behind."""
         if self.process.stdin is not None:
             self.process.stdin.close()
-        self.hide()
-
-    def hide(self) -> None:
-        """Remove the folder of the socket, which nobody needs once there is a connection; so a
-        server that is killed leaves none behind."""
         shutil.rmtree(self.socket.parent, ignore_errors=True)
 
 

@@ -6,12 +6,12 @@ import asyncio
 import faulthandler
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 from threading import Thread
 
 from codeserve.engines.worker.lifeline import hold_lifeline
+from codeserve.engines.worker.listener import Listener
 from codeserve.engines.worker.logs import configure_logs
 
 
@@ -21,7 +21,6 @@ def main() -> None:
     Signals from the terminal and from service managers reach every process of the server; the
     API process alone decides what they mean, so a worker ignores them.
     """
-    hold_lifeline()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     faulthandler.enable()
@@ -30,22 +29,14 @@ def main() -> None:
     parser.add_argument("--engine", required=True, help="engine to import while nobody connects")
     parser.add_argument("--socket", type=Path, required=True, help="Unix socket to listen on")
     given = parser.parse_args()
-    with _listen(given.socket) as listener:
-        # The rest is imported now, because one can connect meanwhile.
-        from codeserve.engines import registry
-        from codeserve.engines.worker.host import serve
+    listener = Listener(given.socket)
+    hold_lifeline(listener.remove)
+    # The rest is imported now, because one can connect meanwhile.
+    from codeserve.engines import registry
+    from codeserve.engines.worker.host import serve
 
-        Thread(target=registry.preload, args=(given.engine,), daemon=True).start()
-        status = asyncio.new_event_loop().run_until_complete(serve(listener))
-    _exit_at_once(status)
-
-
-def _listen(path: Path) -> socket.socket:
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    listener.listen()
-    listener.setblocking(False)
-    return listener
+    Thread(target=registry.preload, args=(given.engine,), daemon=True).start()
+    _exit_at_once(asyncio.new_event_loop().run_until_complete(serve(listener)))
 
 
 def _exit_at_once(status: int) -> None:

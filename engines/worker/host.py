@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 from contextlib import aclosing, suppress
 
 from codeserve.engines import registry
@@ -15,6 +14,8 @@ from codeserve.engines.errors import (
 from codeserve.engines.text.tokenizer import Tokenizer
 from codeserve.engines.types import EngineConfig, EngineLoad, TextRequest
 from codeserve.engines.worker.generation import Generation
+from codeserve.engines.worker.lifeline import end_with_parent
+from codeserve.engines.worker.listener import Listener
 from codeserve.engines.worker.outbox import Outbox
 from codeserve.engines.worker.wire import (
     Abort,
@@ -47,10 +48,10 @@ FAREWELL_SECONDS = 5.0
 logger = logging.getLogger(__name__)
 
 
-async def serve(listener: socket.socket) -> int:
-    """Wait for one API process on the Unix socket ``listener`` and serve it; the exit status."""
-    connection, _ = await asyncio.get_running_loop().sock_accept(listener)
-    listener.close()
+async def serve(listener: Listener) -> int:
+    """Wait for one API process and serve it; the exit status."""
+    connection = await listener.accept()
+    end_with_parent()
     reader, writer = await asyncio.open_unix_connection(sock=connection)
     return await WorkerHost(FrameReader(reader, Command), Outbox(writer)).run()
 

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from typer.testing import CliRunner, Result
 
 from codeserve.app.cli.main import build_cli
+from tests.eventually import eventually
 
 FAKE = '[[models]]\nid = "fast"\npath = "/dev/null"\nengine = "fake"\n'
 
@@ -96,6 +98,26 @@ def test_the_last_lines_show_how_to_ask(serve: Callable[..., Any]) -> None:
     assert f"curl -N {url}/v1/chat/completions \\" in lines
     assert f'client = OpenAI(base_url="{url}/v1", api_key="none")' in lines
     assert lines[-1].endswith("codeserve serve --model deepseek-coder-instruct:1_3")
+
+
+def is_fake(process: psutil.Process) -> bool:
+    """Whether it is a worker of the fake engine."""
+    try:
+        return {"--socket", "fake"} <= set(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+async def test_a_server_that_is_killed_while_a_model_loads_leaves_no_folder(
+    serve: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("t")
+    running = serve(f"{FAKE}options = {{ load_seconds = 1000 }}", TMPDIR=str(folder))
+    server = psutil.Process(running.process.pid)
+    await eventually(lambda: any(map(is_fake, server.children())))
+    server.kill()
+    running.exit_code()
+    await eventually(lambda: not [*folder.iterdir()])
 
 
 def test_a_model_that_fails_beside_another_does_not_end_the_server(

@@ -51,8 +51,6 @@ class StandIn:
     def lives(self) -> bool:
         return not self._ended.done()
 
-    def hide(self) -> None: ...
-
     def is_stopped(self) -> bool:
         return False
 

@@ -36,12 +36,11 @@ async def test_a_stopped_worker_is_killed() -> None:
     assert not psutil.pid_exists(worker.pid)
 
 
-async def test_a_hidden_worker_leaves_no_folder_even_if_its_server_is_killed() -> None:
+async def test_a_worker_with_a_connection_has_no_folder_any_more() -> None:
     worker = await LocalLauncher().launch("fake", None, lambda line: None)
     client = await WorkerClient.connect(worker.address)
-    worker.hide()
-    assert not Path(worker.address).parent.exists()
     await eventually(lambda: client.heartbeats > 0)
+    assert not Path(worker.address).parent.exists()
     await client.close()
     await worker.end(10)
 

@@ -101,7 +101,7 @@ async def test_a_failed_step_is_told_once_to_each_request(raw: RawClient, ask: A
 async def test_a_second_connection_is_not_accepted(raw: RawClient, worker: LocalWorker) -> None:
     raw.send(load())
     await raw.until(Ready)
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(FileNotFoundError):
         await asyncio.open_unix_connection(worker.address)
 
 

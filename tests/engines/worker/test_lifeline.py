@@ -29,6 +29,14 @@ async def main():
 asyncio.run(main())
 """
 
+WAITING = """
+import time
+from codeserve.app.manager.spawning import head_start
+
+with head_start("fake"):
+    time.sleep(1000)
+"""
+
 
 def is_gone(pid: int) -> bool:
     try:
@@ -81,3 +89,18 @@ async def test_a_worker_exits_when_its_standard_input_ends(tmp_path: object) -> 
     assert worker.stdin is not None
     worker.stdin.close()
     assert await worker.wait() == 1
+
+
+async def test_a_worker_without_a_connection_dies_with_its_parent_and_leaves_no_folder(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("t")
+    parent = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WAITING), env={**os.environ, "TMPDIR": str(folder)}
+    )
+    await eventually(lambda: [*folder.glob("*/worker.sock")])
+    [worker] = psutil.Process(parent.pid).children()
+    parent.kill()
+    await parent.wait()
+    await eventually(lambda: is_gone(worker.pid))
+    assert not [*folder.iterdir()]
