@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from codeserve.app.distribution import SECONDS_OF_LOADING, Distribution
 from codeserve.app.manager.room import EVICTED
 from codeserve.app.manager.status import ModelState, ModelStatus
-from codeserve.app.metrics.distribution import SECONDS_OF_LOADING, Distribution
 from codeserve.engines.types import EngineLoad
 from codeserve.engines.worker.client import WorkerClient
 

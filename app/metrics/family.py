@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from prometheus_client import Metric
 from prometheus_client.samples import Sample
 
+from codeserve.app.distribution import Distribution
 from codeserve.app.manager.status import ModelStatus
-from codeserve.app.metrics.distribution import Distribution
 from codeserve.app.metrics.reading import Reading
 
 Value = float | Distribution

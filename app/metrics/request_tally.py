@@ -4,14 +4,14 @@ import re
 from collections import Counter
 from enum import StrEnum
 
-from codeserve.app.edge.record import RequestRecord
-from codeserve.app.metrics.distribution import (
+from codeserve.app.distribution import (
     SECONDS_BETWEEN_TOKENS,
     SECONDS_OF_REQUESTS,
     SECONDS_TO_FIRST_TOKEN,
     TOKENS,
     Distribution,
 )
+from codeserve.app.edge.record import RequestRecord
 
 
 class Outcome(StrEnum):

@@ -7,7 +7,7 @@ import pytest
 from vllm.v1.metrics import buckets, loggers
 from vllm.v1.spec_decode import metrics as drafting
 
-from codeserve.app.metrics.distribution import (
+from codeserve.app.distribution import (
     SECONDS_BETWEEN_TOKENS,
     SECONDS_OF_REQUESTS,
     SECONDS_TO_FIRST_TOKEN,

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram
 
-from codeserve.app.metrics.distribution import (
+from codeserve.app.distribution import (
     SECONDS_BETWEEN_TOKENS,
     SECONDS_OF_LOADING,
     SECONDS_OF_REQUESTS,
