@@ -9,6 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from codeserve.app.api.admin.errors import AdminErrors
 from codeserve.app.api.anthropic.errors import AnthropicErrors
 from codeserve.app.api.llama_cpp.errors import LlamaCppErrors
+from codeserve.app.api.metrics import METRICS_PATH
 from codeserve.app.api.ollama.errors import OllamaErrors
 from codeserve.app.api.responses.errors import ResponsesErrors
 from codeserve.app.api.routers import OPEN_PATHS, api_routers
@@ -115,7 +116,12 @@ def _key_middleware(settings: ServerSettings) -> list[Middleware]:
     from codeserve.app.keys.allowances import Allowances  # imports what counts, which takes long
 
     return [
-        Middleware(Authentication, keyring=LiveKeys(settings.keys), open_paths=OPEN_PATHS),
+        Middleware(
+            Authentication,
+            keyring=LiveKeys(settings.keys),
+            open_paths=OPEN_PATHS,
+            optional_paths={METRICS_PATH} if settings.open_metrics else (),
+        ),
         Middleware(KeyLimits, allowances=Allowances(settings.redis)),
     ]
 

@@ -63,6 +63,8 @@ class ServerSettings(BaseSettings):
     """The file of the API keys, which ``codeserve keys`` writes; None: no key is asked for."""
     insecure: bool = False
     """Listen on addresses that other machines reach without asking for keys."""
+    open_metrics: bool = False
+    """Answer ``GET /metrics`` without a key, for scrapers that cannot send one."""
     redis: str | None = None
     """The URL of a Redis server that counts the requests and tokens of keys for several servers;
     None: each server counts for itself."""

@@ -6,13 +6,15 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from codeserve.app.metrics.metrics import Metrics
 
+METRICS_PATH = "/metrics"
+
 
 def metrics_router(metrics: Metrics) -> APIRouter:
     """``GET /metrics``."""
     router = APIRouter(tags=["metrics"])
 
     @router.get(
-        "/metrics",
+        METRICS_PATH,
         summary="How are the models, the requests and the server doing?",
         response_class=PlainTextResponse,
     )

@@ -23,13 +23,19 @@ class Authentication:
     """Lets nobody pass without a valid key, before anything of a body is read."""
 
     def __init__(
-        self, app: ASGIApp, keyring: Callable[[], Keyring] | None, open_paths: Collection[str]
+        self,
+        app: ASGIApp,
+        keyring: Callable[[], Keyring] | None,
+        open_paths: Collection[str],
+        optional_paths: Collection[str] = (),
     ) -> None:
         """``keyring``: the keys that are valid now; None: no key is asked for.
-        ``open_paths``: paths that need none."""
+        ``open_paths``: paths that need none, whatever is sent; ``optional_paths``: those that need
+        none, but where one that is sent must be valid."""
         self._app = app
         self._keyring = keyring
         self._open_paths = frozenset(open_paths)
+        self._optional_paths = frozenset(optional_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -37,7 +43,7 @@ class Authentication:
             await self._app(scope, receive, send)
             return
         key = None
-        if self._keyring is not None and scope["path"] not in self._open_paths:
+        if self._keyring is not None and not self._is_open(scope):
             try:
                 key = _valid_key(self._keyring(), Headers(scope=scope))
             except AuthenticationFailed as error:
@@ -48,6 +54,11 @@ class Authentication:
             record_of(scope).key = key.id
         scope["state"]["key"] = key
         await self._app(scope, receive, send)
+
+    def _is_open(self, scope: Scope) -> bool:
+        if scope["path"] in self._optional_paths:
+            return not any(name in Headers(scope=scope) for name in ("authorization", *KEY_HEADERS))
+        return scope["path"] in self._open_paths
 
 
 class Needs:

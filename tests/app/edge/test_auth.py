@@ -122,6 +122,21 @@ def test_no_route_is_open_to_a_key_that_it_is_not_for(client: httpx.Client) -> N
         assert _status(client, "get", path, None) == 401
 
 
+def test_open_metrics_need_no_key_but_refuse_a_wrong_one(tmp_path: Path, start_server: Any) -> None:
+    keys = tmp_path / "keys.toml"
+    for scope in KeyScope:
+        add_key(keys, scope, scopes=frozenset({scope}))
+    with start_server(keys=keys, open_metrics=True) as server, server.client() as client:
+        assert _status(client, "get", "/metrics", None) == 200
+        assert _status(client, "head", "/metrics/", None) == 200
+        assert _status(client, "get", "/metrics", "metrics") == 200
+        assert _status(client, "get", "/metrics", "inference") == 403
+        assert _status(client, "get", "/metrics", "wrong") == 401
+        assert client.get("/metrics", headers={"x-api-key": "wrong"}).status_code == 401
+        for path in ("/v1/models", "/v1/jobs", "/metrics/more", "/docs"):
+            assert _status(client, "get", path, None) == 401, path
+
+
 def test_each_scope_opens_its_part(client: httpx.Client) -> None:
     assert client.get("/metrics", headers=bearer("metrics")).status_code == 200
     assert client.get("/v1/jobs", headers=bearer("admin")).status_code == 200
