@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 
 from codeserve.app.cli.main import build_cli
@@ -118,6 +119,18 @@ def test_the_configuration_is_valid(manifests: Sequence[Manifest], tmp_path: Pat
     assert settings.server.port == 8000
     assert settings.models
     assert (settings.server.keys is None) == settings.server.insecure
+
+
+def test_an_endpoint_picker_alone_reads_metrics_without_a_key(
+    manifests: Sequence[Manifest], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    [template] = server_templates(manifests)
+    [container] = template["spec"]["containers"]
+    for variable in container.get("env", []):
+        monkeypatch.setenv(variable["name"], variable["value"])
+
+    server = settings_of(manifests, tmp_path).server
+    assert server.open_metrics == bool(of_kind(manifests, "InferencePool"))
 
 
 def test_keys_are_where_the_configuration_looks(
