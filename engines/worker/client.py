@@ -125,7 +125,7 @@ class WorkerClient:
         if not self._reader.done():
             self._ending = reason
             self._end(None)
-            self._send(Shutdown())
+            self._tell(Shutdown())
 
     async def wait_closed(self) -> None:
         """Return when the connection has ended."""
@@ -160,14 +160,24 @@ class WorkerClient:
                 "Send well-formed Unicode."
             ) from error
 
+    @property
+    def _is_lost(self) -> bool:
+        """Whether nothing can be sent any more; a pipe may break before the end has been read."""
+        return self._reader.done() or self._writer.is_closing()
+
     def _send(self, command: Command) -> None:
-        if self._reader.done():
+        if self._is_lost:
             raise self._lost(None)
         self._writer.write(pack(command))
 
+    def _tell(self, command: Shutdown | Abort) -> None:
+        """Send what a lost worker need not know."""
+        if not self._is_lost:
+            self._send(command)
+
     def _abandon(self, request_id: str) -> None:
         if self._streams.pop(request_id, None) is not None:
-            self._send(Abort(request_id))
+            self._tell(Abort(request_id))
 
     async def _read(self, events: FrameReader[Event]) -> None:
         cause: Exception = ConnectionResetError("the worker's socket was closed")

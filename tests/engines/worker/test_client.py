@@ -1,11 +1,14 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from codeserve.engines.errors import (
     ContextLengthExceeded,
@@ -17,8 +20,8 @@ from codeserve.engines.errors import (
     RequestTooLarge,
 )
 from codeserve.engines.types import FinishReason, TextRequest
-from codeserve.engines.worker.client import TextStream
-from codeserve.engines.worker.wire import MAX_FRAME_BYTES
+from codeserve.engines.worker.client import TextStream, WorkerClient
+from codeserve.engines.worker.wire import MAX_FRAME_BYTES, Tokenized
 from codeserve.model_specs.segments import Content, Control
 from tests.eventually import eventually
 
@@ -69,6 +72,29 @@ async def test_what_is_no_token_or_no_text_is_refused(connect: Connect) -> None:
         await connection.client.tokenize((Content("\ud800"),))
     with pytest.raises(InvalidRequest, match="no token '<other>'"):
         await connection.client.tokenize((Control("<other>"),))
+
+
+def test_whoever_asks_while_the_worker_goes_is_told_that_it_is_lost(tmp_path: Path) -> None:
+    """On the server's event loop, which closes a broken pipe before its end has been read."""
+
+    async def ask_until_it_is_gone(path: Path) -> set[type[BaseException]]:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+            listener.listen()
+            client = await WorkerClient.connect(str(path))
+            worker, _ = listener.accept()
+            going = asyncio.create_task(asyncio.to_thread(worker.close))
+            asked: list[asyncio.Task[Tokenized]] = []
+            while not going.done() or len(asked) < 500:
+                asked.append(asyncio.create_task(client.tokenize((Content("x" * 5000),))))
+                await asyncio.sleep(0)
+            ends = await asyncio.gather(*asked, return_exceptions=True)
+            await client.close()
+        return set(map(type, ends))
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        for attempt in range(20):
+            assert runner.run(ask_until_it_is_gone(tmp_path / str(attempt))) == {EngineRestarted}
 
 
 async def test_a_question_fails_when_the_worker_ends(connect: Connect) -> None:
