@@ -72,7 +72,7 @@ def gateway(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url).status_code == 404
+        return httpx.get(url, timeout=60).status_code == 404
     except httpx.TransportError:
         return False
 
@@ -172,11 +172,13 @@ def test_a_client_that_hangs_up_frees_its_slot(gateway: str, server: Server) -> 
 
 
 def test_a_refused_request_is_not_sent_again(gateway: str, server: Server) -> None:
-    answer = httpx.post(f"{gateway}/v1/completions", json={"model": "broken", "prompt": "x"})
+    answer = httpx.post(
+        f"{gateway}/v1/completions", json={"model": "broken", "prompt": "x"}, timeout=60
+    )
 
     assert answer.status_code == 503
     assert answer.json()["error"]["code"] == "model_unavailable"
-    metrics = httpx.get(f"{server.url}/metrics").text.splitlines()
+    metrics = httpx.get(f"{server.url}/metrics", timeout=60).text.splitlines()
     [refused] = [
         line
         for line in metrics
@@ -189,6 +191,6 @@ def test_a_refused_request_is_not_sent_again(gateway: str, server: Server) -> No
 
 @pytest.mark.parametrize("path", ["/metrics", "/readyz", "/livez", "/docs"])
 def test_what_is_for_operators_is_not_there(gateway: str, path: str) -> None:
-    answer = httpx.get(gateway + path)
+    answer = httpx.get(gateway + path, timeout=60)
     assert answer.status_code == 404
     assert not answer.content

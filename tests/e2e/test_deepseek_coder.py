@@ -209,9 +209,11 @@ def test_letters_that_are_added_tokens_are_shown(server: Server) -> None:
 def test_padding_rows_are_never_sampled(server: Server) -> None:
     request = {"model": "tiny-base", "prompt": "def add(a, b):\n", "max_tokens": 8}
     url = f"{server.url}/v1/completions"
-    plain = httpx.post(url, json={**request, "temperature": 0}).json()
+    plain = httpx.post(url, json={**request, "temperature": 0}, timeout=60).json()
     forced = httpx.post(
-        url, json={**request, "temperature": 0, "logit_bias": {"32022": 100, "32255": 100}}
+        url,
+        json={**request, "temperature": 0, "logit_bias": {"32022": 100, "32255": 100}},
+        timeout=60,
     ).json()
 
     assert forced["choices"] == plain["choices"]

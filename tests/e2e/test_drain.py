@@ -53,7 +53,7 @@ def live_streams(server: Server, max_tokens: int) -> Iterator[list[list[str]]]:
 
 
 def is_draining(server: Server) -> bool:
-    return httpx.get(f"{server.url}/readyz").status_code == 503
+    return httpx.get(f"{server.url}/readyz", timeout=60).status_code == 503
 
 
 def test_twenty_live_streams_finish_while_new_work_is_refused(start_server: StartServer) -> None:
@@ -61,9 +61,9 @@ def test_twenty_live_streams_finish_while_new_work_is_refused(start_server: Star
     with live_streams(server, max_tokens=80) as streams:
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: is_draining(server), "the end of readiness")
-        refused = httpx.post(f"{server.url}/v1/completions", json=request(1))
-        assert httpx.get(f"{server.url}/livez").status_code == 200
-        assert httpx.get(f"{server.url}/readyz").json()["status"] == "draining"
+        refused = httpx.post(f"{server.url}/v1/completions", json=request(1), timeout=60)
+        assert httpx.get(f"{server.url}/livez", timeout=60).status_code == 200
+        assert httpx.get(f"{server.url}/readyz", timeout=60).json()["status"] == "draining"
 
     assert refused.status_code == 503
     assert refused.json()["error"]["code"] == "server_draining"

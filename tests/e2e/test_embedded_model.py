@@ -179,10 +179,10 @@ def test_the_examples_of_the_readme_run(server: Server) -> None:
 def test_the_server_says_what_it_serves(server: Server) -> None:
     listed = {model.id for model in server.client.models.list()}
     shown = server.model(MODEL)
-    ready = httpx.get(f"{server.url}/readyz", params={"model": MODEL})
+    ready = httpx.get(f"{server.url}/readyz", params={"model": MODEL}, timeout=60)
 
     assert listed == {MODEL, "tiny-base", "tiny-instruct"}
     assert shown["state"] == "ready"
     assert shown["context_length"] == 2048
     assert ready.status_code == 200
-    assert httpx.get(f"{server.url}/livez").json() == {"status": "ok"}
+    assert httpx.get(f"{server.url}/livez", timeout=60).json() == {"status": "ok"}

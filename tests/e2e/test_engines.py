@@ -38,7 +38,7 @@ id = "{engine}-{family}"
 path = "{gguf if engine == "llama.cpp" else folder}"
 family = "{family}"
 engine = "{engine}"
-context_length = 512
+context_length = 2048
 options = {OPTIONS[engine]}
 """
 
@@ -119,8 +119,8 @@ def test_a_seed_repeats_on_every_engine(server: Server, engine: str) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_prompt_that_is_too_long_is_refused_on_every_engine(server: Server, engine: str) -> None:
-    with pytest.raises(BadRequestError, match="maximum context length is 512") as refused:
-        complete(server, engine, prompt="x = 1\n" * 400)
+    with pytest.raises(BadRequestError, match="maximum context length is 2048") as refused:
+        complete(server, engine, prompt="x = 1\n" * 2000)
     assert refused.value.code == "context_length_exceeded"
     assert complete(server, engine, prompt="def add(a, b):\n").choices[0].text
 
@@ -200,7 +200,7 @@ def test_a_killed_server_leaves_no_process_and_no_shared_memory(server: Server) 
 @contextmanager
 def streaming(server: Server, name: str) -> Iterator[Iterator[str]]:
     """The lines of a long completion of one model."""
-    body = {"model": name, "prompt": "x", "max_tokens": 500, "stream": True, "ignore_eos": True}
+    body = {"model": name, "prompt": "x", "max_tokens": 2000, "stream": True, "ignore_eos": True}
     with httpx.stream("POST", f"{server.url}/v1/completions", json=body, timeout=60) as answer:
         yield (line for line in answer.iter_lines() if line)
 

@@ -67,11 +67,16 @@ def test_an_idle_model_is_unloaded_and_the_next_request_loads_it_again(server: S
 def test_what_never_fits_is_refused_with_the_numbers_and_nothing_is_registered(
     server: Server, tiny_deepseek_gguf: Path
 ) -> None:
-    launch = {"model_path": str(tiny_deepseek_gguf), "model_uid": "large", "max_concurrency": 512}
-    refused = httpx.post(f"{server.url}/v1/models", json=launch | {"context_length": 16384})
+    launch = {
+        "model_path": str(tiny_deepseek_gguf),
+        "model_uid": "large",
+        "max_concurrency": 512,
+        "context_length": 16384,
+    }
+    refused = httpx.post(f"{server.url}/v1/models", json=launch, timeout=60)
     assert refused.status_code == 400
     error = refused.json()["error"]
     assert error["code"] == "insufficient_memory"
     assert "but there is 0.18 GB of main memory" in error["message"]
-    models = httpx.get(f"{server.url}/v1/models").json()["data"]
+    models = httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]
     assert [model["id"] for model in models] == ["first", "second"]

@@ -30,7 +30,7 @@ def test_a_server_without_a_model_that_serves_is_not_ready(
     start_server: Any, make_model: Any
 ) -> None:
     with start_server(make_model("broken", fail_load="no weights")) as server:
-        response = httpx.get(f"{server.url}/health")
+        response = httpx.get(f"{server.url}/health", timeout=60)
     assert response.status_code == 503
     (model,) = response.json()["models"]
     assert (model["id"], model["state"], model["phase"]) == ("broken", "failed", "failed")

@@ -25,7 +25,7 @@ def workers_of(running: Any) -> list[psutil.Process]:
 
 
 def wait_until_draining(url: str) -> None:
-    while httpx.get(f"{url}/readyz").status_code != 503:
+    while httpx.get(f"{url}/readyz", timeout=60).status_code != 503:
         time.sleep(0.02)
 
 

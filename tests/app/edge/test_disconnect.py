@@ -83,7 +83,7 @@ def wait_until_busy(client: httpx.Client, model: str, *, running: int, waiting: 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_away_frees_its_slot(client: httpx.Client, stream: bool) -> None:
     body = {"model": "slow", "prompt": "a", "max_tokens": 4000, "stream": stream}
-    async with httpx.AsyncClient(base_url=client.base_url) as leaving:
+    async with httpx.AsyncClient(base_url=client.base_url, timeout=60) as leaving:
         asking = asyncio.create_task(leaving.post("/v1/completions", json=body))
         await asyncio.to_thread(wait_until_busy, client, "slow", running=1, waiting=0)
         asking.cancel()
@@ -93,10 +93,10 @@ async def test_a_client_that_goes_away_frees_its_slot(client: httpx.Client, stre
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_away_leaves_the_queue(client: httpx.Client, stream: bool) -> None:
     body = {"model": "slow", "prompt": "a", "max_tokens": 4000, "stream": stream}
-    async with httpx.AsyncClient(base_url=client.base_url) as staying:
+    async with httpx.AsyncClient(base_url=client.base_url, timeout=60) as staying:
         served = [asyncio.create_task(staying.post("/v1/completions", json=body)) for _ in range(2)]
         await asyncio.to_thread(wait_until_busy, client, "slow", running=2, waiting=0)
-        async with httpx.AsyncClient(base_url=client.base_url) as leaving:
+        async with httpx.AsyncClient(base_url=client.base_url, timeout=60) as leaving:
             asking = asyncio.create_task(leaving.post("/v1/completions", json=body))
             await asyncio.to_thread(wait_until_busy, client, "slow", running=2, waiting=1)
             asking.cancel()

@@ -207,7 +207,7 @@ async def test_a_request_for_a_whole_answer_just_waits(
     client: httpx.Client, hold: Hold, path: str
 ) -> None:
     body = {"model": "fast", "stream": False, **WHOLE[path]}
-    async with httpx.AsyncClient(base_url=client.base_url) as waiting:
+    async with httpx.AsyncClient(base_url=client.base_url, timeout=60) as waiting:
         asking = asyncio.create_task(waiting.post(path, json=body))
         await eventually(lambda: hold.waiting == 1)
         hold.let_go()
@@ -222,7 +222,7 @@ async def test_a_client_that_goes_away_waits_no_longer(
     client: httpx.Client, hold: Hold, path: str, stream: bool
 ) -> None:
     body = {"model": "fast", "prompt": "a", "stream": stream}
-    async with httpx.AsyncClient(base_url=client.base_url) as leaving:
+    async with httpx.AsyncClient(base_url=client.base_url, timeout=60) as leaving:
         asking = asyncio.create_task(leaving.post(path, json=body))
         await eventually(lambda: hold.waiting == 1)
         asking.cancel()

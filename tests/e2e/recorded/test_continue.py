@@ -86,5 +86,5 @@ def test_an_empty_turn_of_the_assistant_is_a_space(server: Server) -> None:
 
 def test_the_models_tell_their_context(server: Server) -> None:
     """The provider for vLLM reads it from the first entry."""
-    listed = httpx.get(f"{server.url}/v1/models", headers=NO_KEY).json()
+    listed = httpx.get(f"{server.url}/v1/models", headers=NO_KEY, timeout=60).json()
     assert isinstance(listed["data"][0]["max_model_len"], int)

@@ -110,7 +110,7 @@ def test_an_editors_old_route_names_the_model_in_its_path(server: Server) -> Non
 @pytest.mark.parametrize("path", ["/completion", "/beta/completions", "/v1/fim/completions"])
 def test_every_route_refuses_an_unknown_model_alike(server: Server, path: str) -> None:
     body = PLACE | {"model": "none"}
-    response = httpx.post(f"{server.url}{path}", json=body)
+    response = httpx.post(f"{server.url}{path}", json=body, timeout=60)
 
     assert response.status_code == 404
     assert response.json()["error"]["code"] == "model_not_found"

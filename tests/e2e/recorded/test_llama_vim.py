@@ -115,14 +115,14 @@ def test_speculation_goes_on_from_a_hint(server: Server) -> None:
 )
 def test_a_malformed_place_is_refused(server: Server, change: dict[str, Any]) -> None:
     body = {name: value for name, value in (INFILL | change).items() if value is not None}
-    response = httpx.post(f"{server.url}/infill", json=body)
+    response = httpx.post(f"{server.url}/infill", json=body, timeout=60)
 
     assert response.status_code == 400
     assert next(iter(change)) in response.text
 
 
 def test_a_model_without_fim_says_so(server: Server) -> None:
-    response = httpx.post(f"{server.url}/infill", json=INFILL | {"model": INSTRUCT})
+    response = httpx.post(f"{server.url}/infill", json=INFILL | {"model": INSTRUCT}, timeout=60)
 
     assert response.status_code in (400, 501)
     assert response.json()["error"]["message"]

@@ -61,18 +61,18 @@ def test_one_completion_is_an_object_with_nested_timings(server: Server) -> None
 
 
 def test_the_server_says_that_it_is_well(server: Server) -> None:
-    response = httpx.get(f"{server.url}/health")
+    response = httpx.get(f"{server.url}/health", timeout=60)
     assert response.status_code == 200
     assert response.json()["status"] == "ok"
 
 
 def test_a_model_tells_its_context(server: Server) -> None:
-    listed = httpx.get(f"{server.url}/v1/models").json()["data"]
+    listed = httpx.get(f"{server.url}/v1/models", timeout=60).json()["data"]
     assert all(any(isinstance(m.get(name), int) for name in INPUT_TOKEN_FIELDS) for m in listed)
 
 
 def test_properties_tell_the_context(server: Server) -> None:
-    shown = httpx.get(f"{server.url}/props", params={"model": BASE}).json()
+    shown = httpx.get(f"{server.url}/props", params={"model": BASE}, timeout=60).json()
     assert shown["default_generation_settings"]["n_ctx"] == 512
 
 

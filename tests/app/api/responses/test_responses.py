@@ -310,7 +310,7 @@ def wait_until_running(client: httpx.Client, count: int) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_that_goes_away_frees_its_slot(client: httpx.Client, stream: bool) -> None:
     body = {"model": "slow", "input": "a", "stream": stream}
-    async with httpx.AsyncClient(base_url=client.base_url) as leaving:
+    async with httpx.AsyncClient(base_url=client.base_url, timeout=60) as leaving:
         asking = asyncio.create_task(leaving.post(PATH, json=body))
         await asyncio.to_thread(wait_until_running, client, 1)
         asking.cancel()
