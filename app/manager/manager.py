@@ -1,8 +1,6 @@
 """All models of the server, by the names that clients ask for."""
 
 import asyncio
-import logging
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from difflib import get_close_matches
@@ -13,7 +11,8 @@ import msgspec
 from codeserve.app.environments.engines import Engines
 from codeserve.app.manager.admission import Admission
 from codeserve.app.manager.drain import Drain
-from codeserve.app.manager.events import EventKind, ModelEvent
+from codeserve.app.manager.event_log import EventLog
+from codeserve.app.manager.events import EventKind
 from codeserve.app.manager.history import Histories
 from codeserve.app.manager.job_ledger import JobLedger
 from codeserve.app.manager.jobs import Job
@@ -39,14 +38,6 @@ from codeserve.engines.errors import InvalidRequest, ModelNotFound, ModelUnavail
 from codeserve.model_specs.catalog import Catalog
 from codeserve.model_specs.hub.store import Store
 
-EVENTS = 1000
-"""Events that are kept."""
-
-TROUBLE = frozenset({ModelState.RESTARTING, ModelState.FAILED})
-"""States that somebody should know of."""
-
-logger = logging.getLogger(__name__)
-
 
 class ModelManager:
     """Launches models, lends them to requests, and ends them."""
@@ -67,7 +58,7 @@ class ModelManager:
         self.engines = Engines(settings.engines)
         self.store = Store(settings.store, offline=settings.offline)
         self.planner = Planner(settings)
-        self.events = Journal[ModelEvent](EVENTS)
+        self.events = EventLog()
         self.startup = Startup(self.models)
         self.drain = Drain(settings.drain_timeout)
         self.histories = Histories()
@@ -85,7 +76,7 @@ class ModelManager:
             histories=self.histories,
         )
         self._jobs = JobLedger()
-        self._remembered = Remembered(state, self._complain)
+        self._remembered = Remembered(state, self.events.complain)
         self._models: dict[str, ManagedModel] = {}
         self._stopped = False
 
@@ -110,7 +101,8 @@ class ModelManager:
         managed = ManagedModel(resolution, placements, self._surroundings, self._note)
         self._models[model.id] = managed
         job = self._jobs.begin(model.id)
-        self._write(managed, EventKind.LAUNCHED, f"on {managed.status.engine}")
+        on_engine = f"on {managed.status.engine}"
+        self.events.note(model.id, EventKind.LAUNCHED, managed.state, on_engine)
         managed.begin()
         if remember:
             await asyncio.shield(self._remembered.add(model))
@@ -126,7 +118,7 @@ class ModelManager:
         await model.stop()
         if self._models.get(model_id) is model:
             del self._models[model_id]
-            self._write(model, EventKind.TERMINATED)
+            self.events.note(model_id, EventKind.TERMINATED, model.state)
 
     async def restart(self, model_id: str) -> Job:
         """End a model's workers and begin again with the same settings; legal in every state.
@@ -144,7 +136,8 @@ class ModelManager:
         model = self._find(model_id)
         if model.status.pinned is not pinned:
             model.pin(pinned)
-            self._write(model, EventKind.PINNED if pinned else EventKind.UNPINNED)
+            kind = EventKind.PINNED if pinned else EventKind.UNPINNED
+            self.events.note(model_id, kind, model.state)
             settings = model.settings.model_copy(update={"pinned": pinned})
             self._remembered.update(settings)
         return model.status
@@ -270,23 +263,7 @@ class ModelManager:
         if before.state is not after.state:
             unloaded = after.state is ModelState.UNLOADED
             kind = EventKind.UNLOADED if unloaded else EventKind.STATE
-            self._write(self._models[after.id], kind, reason)
-
-    def _write(self, model: ManagedModel, kind: EventKind, message: str = "") -> None:
-        level = logging.WARNING if model.state in TROUBLE else logging.INFO
-        text = f"{kind} ({model.state})" if kind is not EventKind.STATE else str(model.state)
-        logger.log(level, "%s%s", text, message and f": {message}", extra={"model": model.id})
-        self.events.write(
-            ModelEvent(
-                at=time.time(), model=model.id, kind=kind, state=model.state, message=message
-            )
-        )
-
-    def _complain(self, model_id: str, reason: str) -> None:
-        logger.error("the launch of %s cannot be remembered: %s", model_id, reason)
-        self.events.write(
-            ModelEvent(at=time.time(), model=model_id, kind=EventKind.NOT_SAVED, message=reason)
-        )
+            self.events.note(after.id, kind, after.state, reason)
 
     def _find(self, model_id: str) -> ManagedModel:
         if model_id in self._models:

@@ -1,10 +1,9 @@
 """Launches again what was launched before the server ended."""
 
 import logging
-import time
 from collections.abc import Collection
 
-from codeserve.app.manager.events import EventKind, ModelEvent
+from codeserve.app.manager.events import EventKind
 from codeserve.app.manager.manager import ModelManager
 from codeserve.app.manager.state_file import StateFile
 from codeserve.app.manager.status import ModelState
@@ -46,7 +45,8 @@ async def _launch(manager: ModelManager, state: StateFile, model: ModelSettings)
         _report_failure(manager, state, model.id, str(error) or type(error).__name__)
         return False
     logger.info("%s: launched again, as it was before the server ended", model.id)
-    _write(manager, model.id, manager.status(model.id).state, "Launched again after a restart.")
+    state_now, launched = manager.status(model.id).state, "Launched again after a restart."
+    manager.events.add(model.id, EventKind.RESTORED, state_now, launched)
     return True
 
 
@@ -58,16 +58,5 @@ def _report_failure(manager: ModelManager, state: StateFile, model_id: str, reas
         reason.rstrip("."),
         state.path,
     )
-    _write(manager, model_id, ModelState.FAILED, f"It cannot be launched again: {reason}")
-
-
-def _write(manager: ModelManager, model_id: str, state: ModelState, message: str) -> None:
-    manager.events.write(
-        ModelEvent(
-            at=time.time(),
-            model=model_id,
-            kind=EventKind.RESTORED,
-            state=state,
-            message=message,
-        )
-    )
+    failed = f"It cannot be launched again: {reason}"
+    manager.events.add(model_id, EventKind.RESTORED, ModelState.FAILED, failed)
