@@ -47,15 +47,16 @@ async def test_a_worker_for_another_engine_is_ended() -> None:
 
 
 def test_a_worker_that_nobody_takes_leaves_nothing_behind(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path_factory.mktemp("t")
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
     before = set(psutil.Process().children())
     with head_start("fake"):
         [process] = set(psutil.Process().children()) - before
-        assert [*tmp_path.iterdir()]
+        assert [*folder.iterdir()]
     assert not process.is_running()
-    assert not [*tmp_path.iterdir()]
+    assert not [*folder.iterdir()]
 
 
 async def test_without_a_head_start_the_first_model_says_why(

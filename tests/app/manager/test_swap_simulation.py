@@ -101,7 +101,7 @@ limits = st.builds(
 
 
 @given(models(), requests, limits)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_every_request_is_served_or_refused_within_a_bound(
     models: Sequence[SimulatedModel], requests: Sequence[SimulatedRequest], limits: Limits
 ) -> None:
