@@ -13,6 +13,7 @@ from codeserve.app.api.metrics import METRICS_PATH
 from codeserve.app.api.ollama.errors import OllamaErrors
 from codeserve.app.api.responses.errors import ResponsesErrors
 from codeserve.app.api.routers import OPEN_PATHS, api_routers
+from codeserve.app.disk_space import weight_folders
 from codeserve.app.edge.auth import Authentication
 from codeserve.app.edge.bodies import BodyBudget, BodyLimit, JsonBodies
 from codeserve.app.edge.documentation import DocumentedApi
@@ -32,6 +33,7 @@ from codeserve.app.edge.unread import ReadToTheEnd
 from codeserve.app.keys.key_file import LiveKeys
 from codeserve.app.manager.drain import Drain
 from codeserve.app.manager.manager import ModelManager
+from codeserve.app.metrics.disks import Disks
 from codeserve.app.metrics.metrics import Metrics
 from codeserve.app.registrations import Registrations, families_folder
 from codeserve.app.server_settings import ServerSettings
@@ -69,7 +71,7 @@ def build_app(settings: Settings, manager: ModelManager) -> FastAPI:
     Raises KeyFileError, and SettingsError for a Redis server that cannot be asked.
     """
     let_streams_finish()
-    metrics = Metrics(manager)
+    metrics = Metrics(manager, Disks(weight_folders(settings.server.store)))
     observers = _observers(settings.server, metrics)
     middleware = _middleware(settings.server, manager.drain, observers)
     app = DocumentedApi(ERROR_SHAPES, middleware)

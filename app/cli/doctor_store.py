@@ -1,9 +1,11 @@
 """What ``codeserve doctor`` says of folders and of what was pulled."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from codeserve.app.disk_space import DiskSpace, weight_folders
+from codeserve.model_specs.spec import Hub
 
 if TYPE_CHECKING:
     from codeserve.app.cli.library import Library
@@ -17,7 +19,7 @@ def store_report(library: "Library") -> dict[str, Any]:
     weights = library.store.stored()
     return {
         "folders": [
-            {"what": what, "path": str(path), "free_bytes": _free(path)}
+            {"what": what, "path": str(path), "free_bytes": DiskSpace.at(path).free}
             for what, path in _folders(library).items()
         ],
         "pulled": [
@@ -66,19 +68,10 @@ def store_lines(report: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _folders(library: "Library") -> dict[str, Path]:
-    from huggingface_hub import constants
-
-    from codeserve.model_specs.hub.modelscope import cache_folder
-
+    folders = weight_folders(library.server.store)
     return {
-        "Hugging Face's cache": Path(constants.HF_HUB_CACHE),
-        "ModelScope's cache": cache_folder(),
-        "store": library.server.store,
+        "Hugging Face's cache": folders[Hub.HUGGINGFACE],
+        "ModelScope's cache": folders[Hub.MODELSCOPE],
+        "store": folders["store"],
         "engines": library.server.engines,
     }
-
-
-def _free(path: Path) -> int:
-    """Bytes free where ``path`` is or will be."""
-    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    return shutil.disk_usage(existing).free

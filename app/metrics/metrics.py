@@ -11,6 +11,7 @@ from starlette.types import Scope
 from codeserve.app.edge.record import RequestRecord
 from codeserve.app.manager.history import ModelHistory
 from codeserve.app.manager.manager import ModelManager
+from codeserve.app.metrics.disks import Disks
 from codeserve.app.metrics.names import OF_MODELS, OF_REQUESTS, model_label
 from codeserve.app.metrics.reading import Reading
 from codeserve.app.metrics.request_tally import Outcome, RequestTally
@@ -23,8 +24,9 @@ class Metrics:
     Belongs to the manager's event loop.
     """
 
-    def __init__(self, manager: ModelManager) -> None:
+    def __init__(self, manager: ModelManager, disks: Disks) -> None:
         self._manager = manager
+        self._disks = disks
         self._tallies: dict[str, RequestTally] = {}
         self._unknown = RequestTally()
         self._registry = CollectorRegistry()
@@ -44,11 +46,12 @@ class Metrics:
 
         Not in OpenMetrics, as which the client library spoils the colons of vLLM's names.
         """
-        snapshot = _Snapshot(list(self._registry.collect()))
+        disks = await self._disks.collect()
+        snapshot = _Snapshot([*self._registry.collect(), *disks])
         return await asyncio.to_thread(generate_latest, snapshot)
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric of ours as it is now."""
+        """Every metric of ours as it is now, but for disks, which are slow to ask."""
         yield from self._of_server()
         models = list(self._readings())
         unknown = Reading("", self._unknown, ModelHistory())

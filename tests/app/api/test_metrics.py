@@ -259,6 +259,13 @@ def test_the_server_tells_of_itself(busy: httpx.Client) -> None:
     assert samples["process_open_fds",] > 3
 
 
+def test_the_disks_of_weights_are_told_of(busy: httpx.Client) -> None:
+    samples = scrape(busy)
+    for folder in ("store", "huggingface", "modelscope"):
+        free = samples["codeserve_disk_free_bytes", folder]
+        assert 0 < free <= samples["codeserve_disk_size_bytes", folder]
+
+
 def test_scrapes_and_probes_are_not_counted(busy: httpx.Client) -> None:
     before = scrape(busy)
     for path in ("/metrics", "/livez", "/readyz"):
