@@ -84,6 +84,15 @@ def server_templates(manifests: Iterable[Manifest]) -> Iterator[Manifest]:
             yield template
 
 
+def has_image(manifests: Iterable[Manifest]) -> bool:
+    """Whether weights come from an image volume."""
+    return any(
+        "image" in volume
+        for template in pod_templates(manifests)
+        for volume in template["spec"]["volumes"]
+    )
+
+
 def gibibytes(quantity: str) -> float:
     """A quantity of memory that is written in Gi."""
     assert quantity.endswith("Gi"), quantity

@@ -14,6 +14,7 @@ from codeserve.app.model_settings import ModelSettings
 from codeserve.app.settings import Settings
 from codeserve.engines.footprint.footprint import Footprint, Load
 from codeserve.model_specs.catalog import Catalog, Selection
+from codeserve.model_specs.hub.artifact import artifacts
 from codeserve.model_specs.hub.package import locate
 from codeserve.model_specs.spec import Hub
 from codeserve.model_specs.weights_head import WeightsHead
@@ -23,6 +24,7 @@ from tests.deploy.manifests import (
     config_text,
     containers,
     gibibytes,
+    has_image,
     of_kind,
     pod_templates,
     server_templates,
@@ -66,6 +68,31 @@ def selected(model: ModelSettings) -> Selection:
         model_format=model.model_format,
         quantization=model.quantization,
     )
+
+
+def in_image(path: Path) -> Selection:
+    """The catalogue's weights whose file has that name."""
+    catalog = Catalog.load()
+    [found] = [
+        catalog.select(
+            family.model_name,
+            size_in_billions=spec.size_in_billions,
+            model_format=spec.model_format,
+            quantization=quantization,
+        )
+        for family in catalog.families
+        for spec in family.specs
+        for quantization in spec.quantizations
+        if any(path.name in artifact.files for artifact in artifacts(spec, quantization))
+    ]
+    return found
+
+
+def weights_of(manifests: Sequence[Manifest], model: ModelSettings) -> Selection:
+    """The weights that the server finds: pulled, in an image, or in the server's own package."""
+    if fetched := pulled(manifests):
+        return fetched
+    return in_image(model.path) if model.path else selected(model)
 
 
 def snapshot(selection: Selection) -> Path:
@@ -190,13 +217,32 @@ def test_the_model_is_what_is_pulled(manifests: Sequence[Manifest], tmp_path: Pa
     fetched = pulled(manifests)
 
     assert settings.server.offline
-    if fetched is None:
+    if has_image(manifests):
+        assert fetched is None
+    elif fetched is None:
         assert selected(model).spec.sources[0].hub is Hub.PACKAGE
     elif model.path is None:
         assert fetched.spec == selected(model).spec
         assert fetched.quantization == selected(model).quantization
     else:
         assert model.path == snapshot(fetched)
+
+
+def test_weights_of_an_image_are_mounted_where_the_configuration_looks(
+    overlays: Overlays, tmp_path: Path
+) -> None:
+    manifests = overlays["cpu-llama-cpp-image"]
+    [model] = settings_of(manifests, tmp_path).models
+    [template] = server_templates(manifests)
+    [image] = [volume for volume in template["spec"]["volumes"] if "image" in volume]
+    mounts = template["spec"]["containers"][0]["volumeMounts"]
+    [mount] = [one for one in mounts if one["name"] == image["name"]]
+
+    assert model.path is not None
+    assert (mount["mountPath"], mount["readOnly"]) == (str(model.path.parent), True)
+    assert in_image(model.path).family.model_name == model.family
+    assert image["image"]["pullPolicy"] == "IfNotPresent"
+    assert not of_kind(manifests, "PersistentVolumeClaim")
 
 
 def test_the_model_fits(manifests: Sequence[Manifest], tmp_path: Path) -> None:
@@ -207,7 +253,7 @@ def test_the_model_fits(manifests: Sequence[Manifest], tmp_path: Path) -> None:
     memory = int(gibibytes(limits["memory"]) * GIB)
     gpus = int(limits.get("nvidia.com/gpu", 0))
 
-    need = footprint(model, pulled(manifests) or selected(model), memory, gpus)
+    need = footprint(model, weights_of(manifests, model), memory, gpus)
 
     total = need.weights_bytes + need.kv_bytes + need.buffers_bytes + need.process_bytes
     assert (need.host_bytes if gpus else total) <= memory * 0.95

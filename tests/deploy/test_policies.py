@@ -72,7 +72,7 @@ def test_pods_are_restricted(manifests: Sequence[Manifest]) -> None:
 
 
 def test_volumes_are_those_that_restricted_pods_may_have(manifests: Sequence[Manifest]) -> None:
-    allowed = {"configMap", "secret", "emptyDir", "persistentVolumeClaim"}
+    allowed = {"configMap", "secret", "emptyDir", "persistentVolumeClaim", "image"}
     for template in pod_templates(manifests):
         volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
         assert all(volume.keys() - {"name"} <= allowed for volume in volumes.values())

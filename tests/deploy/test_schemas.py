@@ -10,11 +10,14 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from tests.deploy.conftest import Overlays
 from tests.deploy.custom_resources import SPECS
-from tests.deploy.manifests import DEPLOY, Manifest, build, of_kind, pod_templates
+from tests.deploy.manifests import DEPLOY, Manifest, build, has_image, named, of_kind, pod_templates
 
 VERSIONS = [
     f"1.{minor}" for minor in range(29, int(kubernetes_validate.latest_version().split(".")[1]) + 1)
 ]
+
+WITHOUT_IMAGES = ("1.29", "1.30")
+"""Versions whose pods cannot have volumes of images."""
 
 
 def schema_key(manifest: Manifest) -> str:
@@ -30,6 +33,7 @@ def test_kubernetes_own_resources_are_valid(overlays: Overlays, version: str) ->
     found = [
         manifest
         for made in overlays.values()
+        if version not in WITHOUT_IMAGES or not has_image(made)
         for manifest in made
         if schema_key(manifest) not in SPECS
     ]
@@ -37,6 +41,14 @@ def test_kubernetes_own_resources_are_valid(overlays: Overlays, version: str) ->
     assert len(pods) == 2
     for manifest in {json.dumps(one, sort_keys=True): one for one in [*found, *pods]}.values():
         kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_older_versions_know_no_images_of_weights(overlays: Overlays) -> None:
+    deployment = named(overlays["cpu-llama-cpp-image"], "Deployment")
+
+    for version in WITHOUT_IMAGES:
+        with pytest.raises(kubernetes_validate.ValidationError, match="image"):
+            kubernetes_validate.validate(deployment, version, strict=True)
 
 
 def pod(template: Manifest) -> Manifest:
