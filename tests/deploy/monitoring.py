@@ -25,6 +25,15 @@ def alerts() -> dict[str, str]:
     }
 
 
+def severities() -> dict[str, str]:
+    """The severity of each alert."""
+    return {
+        rule["alert"]: rule["labels"]["severity"]
+        for group in rule_groups()["groups"]
+        for rule in group["rules"]
+    }
+
+
 def panels() -> list[dict[str, Any]]:
     """Those of the dashboard that show something."""
     dashboard = json.loads(DASHBOARD.read_text())
