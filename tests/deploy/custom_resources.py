@@ -115,6 +115,15 @@ SPECS: dict[str, Schema] = {
             )
         ),
     ),
+    "ExternalSecret external-secrets.io/v1": struct(
+        "secretStoreRef target data",
+        refreshInterval=DURATION,
+        secretStoreRef=struct(
+            "name kind", name=NAME, kind=one_of("SecretStore", "ClusterSecretStore")
+        ),
+        target=struct("name", name=NAME),
+        data=some(struct("secretKey remoteRef", secretKey=TEXT, remoteRef=struct("key", key=TEXT))),
+    ),
     "Gateway gateway.networking.k8s.io/v1": struct(
         "gatewayClassName listeners",
         gatewayClassName=NAME,

@@ -11,7 +11,10 @@ import yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 OVERLAYS = sorted(folder.name for folder in (DEPLOY / "overlays").iterdir())
-OPTIONAL = ("prometheus", "grafana", "components/gateway", "components/inference-pool")
+OPTIONAL = (
+    *("prometheus", "grafana", "components/external-keys"),
+    *("components/gateway", "components/inference-pool"),
+)
 """Components that no overlay has, because not every cluster has what they need."""
 AUTOSCALERS = ("components/hpa", "components/keda")
 KUBECTL = Path(sys.executable).parent / "kubectl"

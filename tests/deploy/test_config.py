@@ -25,6 +25,7 @@ from tests.deploy.manifests import (
     containers,
     gibibytes,
     has_image,
+    named,
     of_kind,
     pod_templates,
     server_templates,
@@ -169,6 +170,19 @@ def test_keys_are_where_the_configuration_looks(
         mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
         assert ("/etc/codeserve/keys" in mounts) == (keys is not None)
     assert keys is None or keys.parent == Path("/etc/codeserve/keys")
+
+
+def test_keys_from_a_store_become_the_file_that_is_mounted(
+    everything: Sequence[Manifest], tmp_path: Path
+) -> None:
+    made = named(everything, "ExternalSecret", "codeserve-keys")["spec"]
+    [template] = server_templates(everything)
+    [mounted] = [one["secret"] for one in template["spec"]["volumes"] if "secret" in one]
+    keys = settings_of(everything, tmp_path).server.keys
+
+    assert made["target"]["name"] == mounted["secretName"]
+    assert keys is not None
+    assert [one["secretKey"] for one in made["data"]] == [keys.name]
 
 
 def test_only_dev_serves_without_keys(overlays: Overlays, tmp_path: Path) -> None:
