@@ -171,7 +171,8 @@ def test_a_model_that_crashes_while_it_loads_backs_off_and_the_others_answer(
     entries = [{**entry, "options": {"crash_load": True}}, {**entry, "id": "sound"}]
     state.write_text(json.dumps({"version": 1, "models": entries}))
     server = start()
-    wait_for(server, "crashing", "restarting")
+    crashed = {"restarting", "failed"}
+    wait_until(lambda: server.model("crashing").get("state") in crashed, "the first crash")
 
     assert answers(server, "configured")
     wait_for(server, "sound", "ready")
