@@ -82,7 +82,9 @@ class Metrics:
             yield Reading(model_id, self._tally(model_id), history, statuses.get(model_id))
 
     def _tally(self, model_id: str) -> RequestTally:
-        return self._tallies.setdefault(model_id, RequestTally())
+        if model_id not in self._tallies:
+            self._tallies[model_id] = RequestTally()
+        return self._tallies[model_id]
 
     def _somebody_waits(self, model_id: str) -> bool:
         return any(status.waiting for status in self._manager.models() if status.id == model_id)
