@@ -78,6 +78,7 @@ class DocumentedApi(FastAPI):
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
+            telemetry={"tracing": False, "metrics": False, "logs": False},  # there are our own
             middleware=middleware,
         )
         self._shapes = shapes
