@@ -20,6 +20,7 @@ from codeserve.app.edge.documentation import DocumentedApi
 from codeserve.app.edge.draining import RefuseWhileDraining
 from codeserve.app.edge.early import EarlyStreams
 from codeserve.app.edge.errors import OpenAIErrors, install_error_handlers
+from codeserve.app.edge.exchange import Resources
 from codeserve.app.edge.key_limits import LIMIT_HEADERS, KeyLimits
 from codeserve.app.edge.methods import AnswerOptions, HeadAsGet
 from codeserve.app.edge.middleware import RESPONSE_HEADERS, RequestContext, UnexpectedErrors
@@ -108,6 +109,7 @@ def _middleware(
         Middleware(BodyBudget, max_bytes=int(settings.max_buffered_bytes)),
         Middleware(JsonBodies, any_type_under=[OLLAMA]),
         Middleware(NoteRoute),
+        Middleware(Resources),
     ]
 
 

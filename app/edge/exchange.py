@@ -1,12 +1,13 @@
 """One request and its answer, and what must be given back when both are over."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from codeserve.app.edge.disconnect import until_disconnect
 from codeserve.app.edge.early import early_stream
@@ -23,7 +24,7 @@ class Exchange:
 
     request: Request
     resources: AsyncExitStack
-    """Closed when the response, streamed or not, has ended for whatever reason."""
+    """What ``Resources`` closes."""
 
     @property
     def record(self) -> RequestRecord:
@@ -62,10 +63,26 @@ class Exchange:
         return shape_of(self.request.scope).body(error, self.record.id)
 
 
-async def open_exchange(request: Request) -> AsyncIterator[Exchange]:
-    """The exchange of ``request``. FastAPI resumes this after the response has been sent."""
-    async with AsyncExitStack() as resources:
-        yield Exchange(request, resources)
+class Resources:
+    """Gives every request a stack of what must be given back when its response, streamed or not,
+    has ended for whatever reason."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        async with AsyncExitStack() as resources:
+            scope["state"]["resources"] = resources
+            await self._app(scope, receive, send)
+
+
+async def open_exchange(request: Request) -> Exchange:
+    """The exchange of ``request``."""
+    return Exchange(request, request.scope["state"]["resources"])
 
 
 CurrentExchange = Annotated[Exchange, Depends(open_exchange)]

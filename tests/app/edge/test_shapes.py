@@ -8,7 +8,7 @@ from starlette.middleware import Middleware
 from codeserve.app.api.anthropic.errors import AnthropicErrorReply, AnthropicErrors
 from codeserve.app.api.ollama.errors import OllamaErrorReply, OllamaErrors
 from codeserve.app.edge.errors import ErrorReply, OpenAIErrors, install_error_handlers
-from codeserve.app.edge.exchange import CurrentExchange
+from codeserve.app.edge.exchange import CurrentExchange, Resources
 from codeserve.app.edge.middleware import RequestContext, UnexpectedErrors
 from codeserve.app.edge.shapes import ErrorShape, ErrorShapes
 from codeserve.engines.errors import (
@@ -76,7 +76,11 @@ def test_ollamas_clients_get_a_string() -> None:
 @pytest.fixture
 def dialects() -> FastAPI:
     app = FastAPI(
-        middleware=[Middleware(RequestContext, shapes=SHAPES), Middleware(UnexpectedErrors)]
+        middleware=[
+            Middleware(RequestContext, shapes=SHAPES),
+            Middleware(UnexpectedErrors),
+            Middleware(Resources),
+        ]
     )
     install_error_handlers(app)
 
