@@ -1,6 +1,7 @@
 """The serving process: HTTP server, model manager and signals in one asyncio program."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -96,6 +97,7 @@ class Service:
     async def _answer(self) -> None:
         """Answer HTTP requests; those that come before all is imported wait in the listener."""
         self._http = await asyncio.to_thread(_http_server, self._settings, self._manager)
+        gc.freeze()  # What is imported stays to the end: walking it holds requests up.
         if not self._stopping.is_set():
             await self._http.serve([self._listener])
 
