@@ -201,26 +201,29 @@ class VllmEngine:
         self, turn: Turn, params: Any, loaded: Loaded
     ) -> AsyncGenerator[TokenDelta, None]:
         """First an empty one: the request is queued, or vLLM has taken it."""
-        collector = None
         try:
-            if not turn.is_queued:
-                collector = await self._submit(turn, params, loaded)
-            yield TokenDelta(())
-            if collector is None:
+            was_queued = turn.is_queued
+            if was_queued:
+                yield TokenDelta(())
                 await self._slots.wait(turn)
-                collector = await self._submit(turn, params, loaded)
-            async with aclosing(self._computed(turn, collector, loaded)) as computed:
+            async with aclosing(self._computed(turn, params, loaded)) as computed:
+                taken = await anext(computed)
+                if not was_queued:
+                    yield taken
                 async for delta in computed:
                     yield delta
         finally:
             self._slots.leave(turn)
 
     async def _computed(
-        self, turn: Turn, collector: Any, loaded: Loaded
+        self, turn: Turn, params: Any, loaded: Loaded
     ) -> AsyncGenerator[TokenDelta, None]:
+        """First an empty one: vLLM has taken the request, and gives it up when this is closed."""
+        collector = await self._submit(turn, params, loaded)
         sampled: list[int] = []
         finished, first = False, True
         try:
+            yield TokenDelta(())
             while not finished:
                 output = await self._next(collector)
                 finished = output.finished

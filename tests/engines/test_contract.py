@@ -96,6 +96,18 @@ async def test_one_request_more_than_may_wait_is_refused(start_engine: StartEngi
         await generation.aclose()
 
 
+async def test_a_generation_that_is_closed_before_its_first_token_is_not_computed(
+    start_engine: StartEngine,
+) -> None:
+    engine = await start_engine(max_concurrency=1, max_waiting=3)
+    await tokens_of(engine, a_request(engine))
+    before = engine.load.steps
+    for _ in range(3):
+        await (await engine.generate(a_request(engine, max_tokens=400))).aclose()
+    await tokens_of(engine, a_request(engine))
+    assert engine.load.steps - before < 400
+
+
 async def test_closing_a_queued_generation_takes_it_out_of_the_queue(
     start_engine: StartEngine,
 ) -> None:
