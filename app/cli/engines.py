@@ -150,9 +150,9 @@ def _build(environment: "Environment", asked: str | None, engines: "Engines") ->
 
 
 def _announce(display: "InstallDisplay", environment: "Environment", build: "Build") -> None:
-    from codeserve.app.environments.installer import free_bytes
+    from codeserve.app.disk_space import DiskSpace
 
-    free = free_bytes(environment)
+    free = DiskSpace.at(environment.folder).free
     display.say(
         "start",
         f"Installing {environment.folder.name}, build {build.device}, into {environment.folder}: "

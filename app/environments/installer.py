@@ -1,6 +1,5 @@
 """Makes an engine's environment: from nothing to a proven whole, or not at all."""
 
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from codeserve.app.disk_space import DiskSpace
 from codeserve.app.environments import interpreter, pip
 from codeserve.app.environments.environment import Environment, Marker
 from codeserve.app.environments.lock import Locked, exclusive
@@ -73,12 +73,6 @@ def remove(environment: Environment) -> None:
     environment.lock_file.unlink(missing_ok=True)
 
 
-def free_bytes(environment: Environment) -> int:
-    """Free space where ``environment`` is or will be."""
-    nearest = next(path for path in environment.folder.parents if path.exists())
-    return shutil.disk_usage(nearest).free
-
-
 @contextmanager
 def _sole_owner(environment: Environment) -> Iterator[int]:
     """Hold the environment's lock while nothing runs in it."""
@@ -114,7 +108,7 @@ def _check_python(python: Path) -> None:
 
 
 def _check_space(environment: Environment, build: Build) -> None:
-    free = free_bytes(environment)
+    free = DiskSpace.at(environment.folder).free
     if free < build.disk_bytes:
         raise InstallError(
             f"{environment.folder.parent} has {free / GIGABYTE:.1f} GB free, but the environment "

@@ -1,6 +1,7 @@
 """What Prometheus is told of the server and its models."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
@@ -27,7 +28,7 @@ class Metrics:
     def __init__(self, manager: ModelManager, disks: Disks) -> None:
         self._manager = manager
         self._disks = disks
-        self._tallies: dict[str, RequestTally] = {}
+        self._tallies: defaultdict[str, RequestTally] = defaultdict(RequestTally)
         self._unknown = RequestTally()
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
@@ -39,7 +40,7 @@ class Metrics:
             self._unknown.add(record, others_wait=False)
             return
         others_wait = record.outcome == Outcome.DISCONNECTED and self._somebody_waits(record.model)
-        self._tally(record.model).add(record, others_wait=others_wait)
+        self._tallies[record.model].add(record, others_wait=others_wait)
 
     async def exposition(self) -> bytes:
         """All metrics in Prometheus' text format.
@@ -79,12 +80,7 @@ class Metrics:
     def _readings(self) -> Iterator[Reading]:
         statuses = {status.id: status for status in self._manager.models()}
         for model_id, history in self._manager.histories.items():
-            yield Reading(model_id, self._tally(model_id), history, statuses.get(model_id))
-
-    def _tally(self, model_id: str) -> RequestTally:
-        if model_id not in self._tallies:
-            self._tallies[model_id] = RequestTally()
-        return self._tallies[model_id]
+            yield Reading(model_id, self._tallies[model_id], history, statuses.get(model_id))
 
     def _somebody_waits(self, model_id: str) -> bool:
         return any(status.waiting for status in self._manager.models() if status.id == model_id)
